@@ -1,0 +1,66 @@
+# Needs Python 3.11 or later; `make PYTHON=python3.13 test` takes another one than python3.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo test lint bench clean tools FORCE
+help:
+	@echo 'make demo | test | lint | bench | clean'
+
+demo: $(VENV)/.with-base
+	@$(RUN) -m examples.demo
+
+test: $(VENV)/.with-test tools
+	@$(RUN) -m pytest
+
+lint: $(VENV)/.with-lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright
+
+bench: $(VENV)/.with-bench tools
+	@$(RUN) -m bench
+
+clean:
+	rm -rf $(VENV) build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say which extras are installed. Two at once (make -j) would break the environment.
+.NOTPARALLEL:
+$(VENV)/.with-base: extras :=
+$(VENV)/.with-%: extras = [$*]
+$(VENV)/.with-base $(VENV)/.with-test $(VENV)/.with-lint $(VENV)/.with-bench: $(VENV)/.with-%: $(VENV)/.python pyproject.toml
+	@echo 'installing into $(VENV)'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.$(extras)'
+	@touch $@
+
+# Changes only when the interpreter or the folder does, and then everything is installed anew.
+$(VENV)/.python: FORCE
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'strongroom needs Python 3.11 or later: make PYTHON=...' >&2; exit 1; }
+	@now=$$($(PYTHON) -c 'import os, sys; print(os.getcwd(), os.path.realpath(sys._base_executable), sys.version)') && \
+	  if [ "$$now" != "$$(cat $@ 2>/dev/null)" ]; then \
+	    $(PYTHON) -m venv --clear $(VENV) && echo "$$now" >$@; \
+	  fi
+
+# Other tools that open our archives. Missing ones are installed where that works; CI does not go on without.
+define FIND_MISSING
+missing=; \
+for tool in 7zz:7zip bsdtar:libarchive-tools unzip:unzip strace:strace; do \
+  command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool#*:}"; \
+done; \
+$(PYTHON) -c 'import sys; from ctypes.util import find_library as f; sys.exit(not f("archive"))' || \
+  missing="$$missing libarchive13"
+endef
+tools:
+	@$(FIND_MISSING); [ -n "$$missing" ] || exit 0; \
+	as=; [ "$$(id -u)" = 0 ] || as=sudo; \
+	if command -v apt-get >/dev/null && command -v $${as:-env} >/dev/null; then \
+	  echo "installing Debian packages:$$missing"; \
+	  apt="$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	  $$apt update; $$apt install --yes --no-install-recommends $$missing; \
+	fi >&2; \
+	$(FIND_MISSING); [ -n "$$missing" ] || exit 0; \
+	echo "missing, so that some tests and measurements are skipped (Debian's names):$$missing" >&2; \
+	[ "$$CI" != true ]
