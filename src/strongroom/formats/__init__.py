@@ -1,0 +1,200 @@
+"""The formats: the contract between them and the rest, and the table that they are found in.
+
+A format does no I/O, reads no clock and rolls no dice. Its writer turns entries into pieces of a file; its reader gets
+a bounded random-access view and gives entries and their data, nothing of it before it is authenticated. Nobody but the
+table below knows which formats there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from strongroom.flow import Chunk
+    from strongroom.limits import Limits
+    from strongroom.memory.secret import Secret
+    from strongroom.output import Piece
+    from strongroom.source import Source
+
+Kind = Literal["file", "directory", "symlink"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of an archive. Sizes are in bytes.
+
+    `modified` is aware and in UTC. `mode` is the Unix mode with its type bits, or None where the archive has none.
+    `method` is the compression's name, or its number where we don't know it. `encryption` names the scheme, or is
+    None where the entry is not encrypted.
+    """
+
+    name: str
+    kind: Kind
+    size: int
+    packed_size: int
+    modified: datetime
+    mode: int | None
+    method: str
+    encryption: str | None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the entry's data is encrypted."""
+        return self.encryption is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What a writer is told of an entry before its data comes."""
+
+    name: str
+    kind: Literal["file", "directory"]
+    modified: datetime
+    mode: int
+
+
+class EntryEncoder(Protocol):
+    """Turns the chunks of one entry, each of them `CHUNK` bytes but the last, into pieces of the file."""
+
+    def update(self, chunk: Chunk) -> Iterator[Piece]:
+        """Take a chunk, and release it."""
+        ...
+
+    def finish(self) -> Iterator[Piece]:
+        """End the entry."""
+        ...
+
+    def close(self) -> None:
+        """End the threads and wipe the keys; also in the middle of an entry."""
+        ...
+
+
+class Writer(Protocol):
+    """Turns entries into a file."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The entries that are complete."""
+        ...
+
+    def entry(self, member: Member) -> EntryEncoder:
+        """Begin an entry; the one before has been finished."""
+        ...
+
+    def finish(self) -> Iterator[Piece]:
+        """End the archive."""
+        ...
+
+    def close(self) -> None:
+        """End the threads and wipe the keys."""
+        ...
+
+
+class Reader(Protocol):
+    """Gives the entries of a file, and their data once it is authenticated."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, in the archive's order."""
+        ...
+
+    def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
+        """Give an entry's data from byte `start`, in pieces that are valid until the next one.
+
+        Raises before the first piece where the entry's own authentication code does not hold.
+        """
+        ...
+
+    def fill(self, entry: Entry, target: memoryview) -> None:
+        """Put an entry's data into `target`, which has its size. Raises as `chunks`, and has then wiped `target`."""
+        ...
+
+    def check(self, entry: Entry, tick: Callable[[int], object]) -> None:
+        """Check all of an entry, and call `tick` with the number of bytes that were; raises as `chunks`."""
+        ...
+
+    def seekable(self, entry: Entry) -> bool:
+        """Whether `chunks` reaches any `start` without the work for what stands before it."""
+        ...
+
+    def close(self) -> None:
+        """Wipe the keys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterOptions:
+    """How a writer is made. `patchable` says whether the output takes patches; else it must be written in one go."""
+
+    password: Secret
+    compression: str
+    level: int | None
+    threads: int
+    patchable: bool
+    random: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderOptions:
+    """How a reader is made. `legacy` accepts broken encryption, `allow_plaintext` unencrypted files."""
+
+    password: Secret | None
+    legacy: bool
+    allow_plaintext: bool
+    limits: Limits
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A row of the table. `module` has `writer.Writer`, `writer.check_password` and `reader.Reader`.
+
+    `opener` is another tool's command that opens a file, and `readable` what anyone can read without the password.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    compressions: tuple[str, ...]
+    module: str
+    opener: str
+    readable: str
+    from_end: bool = False  # is found from its end, whatever stands before it
+
+    def writer(self, options: WriterOptions) -> Writer:
+        """Make a writer."""
+        return cast("Writer", self._load("writer").Writer(options))
+
+    def reader(self, source: Source, options: ReaderOptions) -> Reader:
+        """Make a reader; raises a `StrongroomError` where `source` is not an archive that we read."""
+        return cast("Reader", self._load("reader").Reader(source, options))
+
+    def check_password(self, password: Secret) -> None:
+        """Raise `ValueError` for a password that the format's tools cannot use; warn of one that few can."""
+        self._load("writer").check_password(password)
+
+    def _load(self, name: str) -> Any:  # noqa: ANN401 - a module
+        return import_module(f"strongroom.formats.{self.module}.{name}")
+
+
+FORMATS: Final = {
+    row.name: row
+    for row in (
+        Format(
+            name="zip",
+            suffixes=(".zip",),
+            magic=(b"PK\x03\x04", b"PK\x05\x06"),
+            compressions=("deflate", "store", "zstd", "lzma", "bzip2", "xz"),
+            module="zip",
+            opener="7-Zip: 7zz x {file}",
+            readable="names, sizes and dates",
+            from_end=True,
+        ),
+    )
+}
+"""All formats by name; the first of a format's compressions is its default."""

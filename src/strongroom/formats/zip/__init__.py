@@ -1,0 +1,1 @@
+"""ZIP with WinZip AES."""

@@ -1,0 +1,377 @@
+"""Writes a ZIP file: AE-2 with AES-256, one canonical layout.
+
+An entry of one chunk is written when its sizes are known. A longer one gets a local header with room for ZIP64 sizes,
+which is patched at the end, or, on a pipe, a data descriptor. The central directory follows the last entry.
+"""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from strongroom.compression import CODECS, check_level, encoder_for
+from strongroom.errors import StrongroomWarning
+from strongroom.flow import CHUNK, Chunk, Pipeline, Stage
+from strongroom.formats import Entry
+from strongroom.formats.zip import crypto, extras, spec
+from strongroom.memory.secret import wipe
+from strongroom.output import Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from strongroom.compression import Codec
+    from strongroom.formats import Member, WriterOptions
+    from strongroom.memory.secret import Secret
+    from strongroom.output import Piece
+
+    Bytes = bytes | memoryview
+
+_KEY_BITS: Final = 256
+_BLOCK: Final = 16
+_BATCH: Final = 8  # derivations a task: handing one over costs a tenth of it
+_ENCRYPTION: Final = "AES-256 (AE-2)"
+_MADE_BY: Final = spec.UNIX_HOST << 8 | spec.VERSION_NEWEST
+_DOS_DIRECTORY: Final = 0x10
+_OVERHEAD: Final = crypto.overhead(_KEY_BITS)
+_ROOM: Final = CHUNK + CHUNK // 16 + crypto.SLACK  # also for a chunk that compression made longer
+_EMPTY: Final = Chunk(memoryview(b""))
+_LONGEST_PASSWORD: Final = 99  # 7-Zip's kPasswordSizeMax, to write as to read
+_HMAC_BLOCK: Final = 64
+
+
+def check_password(password: Secret) -> None:
+    """See `Format.check_password`."""
+    with memoryview(password) as view:
+        size, plain = len(view), all(byte < 0x80 for byte in view)  # noqa: PLR2004 - ASCII
+        if 0 in view:
+            message = "the password has a NUL byte, at which many tools end it"
+            raise ValueError(message)
+    if size > _LONGEST_PASSWORD:
+        message = f"the password has {size} bytes, and 7-Zip opens ZIP files with at most {_LONGEST_PASSWORD}"
+        raise ValueError(message)
+    if size > _HMAC_BLOCK:
+        message = f"the password has {size} bytes; beyond {_HMAC_BLOCK} its 20-byte SHA-1 digest opens the file as well"
+        warnings.warn(message, StrongroomWarning, stacklevel=5)
+    if not plain:
+        message = (
+            "the password is not pure ASCII; tools encode it differently, so not all of them open the file with it"
+        )
+        warnings.warn(message, StrongroomWarning, stacklevel=5)
+
+
+class Writer:
+    """See `formats.Writer`."""
+
+    def __init__(self, options: WriterOptions) -> None:
+        self.options = options
+        self.codec = CODECS[options.compression]
+        check_level(self.codec, options.level)
+        self.offset = 0
+        self.entries: list[Entry] = []
+        self._directory: list[bytes] = []
+        self._ready: deque[tuple[bytes, crypto.Keys]] = deque()
+        self._derivations: Pipeline[list[bytes], list[tuple[bytes, crypto.Keys]]] | None = None
+
+    def entry(self, member: Member) -> DirectoryEncoder | FileEncoder:
+        """See `formats.Writer`."""
+        return DirectoryEncoder(self, member) if member.kind == "directory" else FileEncoder(self, member)
+
+    def finish(self) -> Iterator[Piece]:
+        """See `formats.Writer`. APPNOTE 4.3.6 has the order of the records."""
+        start = self.offset
+        yield from self._directory
+        size, count = sum(map(len, self._directory)), len(self._directory)
+        if count >= spec.U16 or size >= spec.U32 or start >= spec.U32:
+            version = spec.VERSION_ZIP64
+            yield spec.Zip64EndRecord(_MADE_BY, version, 0, 0, count, count, size, start).encode()
+            yield spec.Zip64Locator(0, start + size, 1).encode()
+        count, size, start = min(count, spec.U16), min(size, spec.U32), min(start, spec.U32)
+        yield spec.EndRecord(0, 0, count, count, size, start).encode()
+
+    def close(self) -> None:
+        """See `formats.Writer`."""
+        if self._derivations is not None:
+            with self._derivations as derivations:
+                for derived in derivations.drain():
+                    self._ready.extend(derived)
+        while self._ready:
+            self._ready.popleft()[1].close()
+
+    def keys(self) -> tuple[bytes, crypto.Keys]:
+        """Return a fresh salt and its keys. From the second entry on they are derived ahead, on all threads."""
+        if self._derivations is None:
+            self._derivations = Pipeline([Stage(self._derive, parallel=True)], self.options.threads)
+            return self._derive([self._salt()])[0]
+        while not self._ready:
+            batch = min(1 + len(self.entries) // 16, _BATCH)
+            for derived in self._derivations.push([self._salt() for _ in range(batch)]):
+                self._ready.extend(derived)
+        return self._ready.popleft()
+
+    def _salt(self) -> bytes:
+        return self.options.random(crypto.salt_size(_KEY_BITS))
+
+    def _derive(self, salts: list[bytes]) -> list[tuple[bytes, crypto.Keys]]:
+        return [(salt, crypto.Keys(self.options.password, salt, _KEY_BITS)) for salt in salts]
+
+    def count(self, piece: Bytes) -> Bytes:
+        """Count a piece on its way out."""
+        self.offset += len(piece)
+        return piece
+
+    def add(self, fields: _Fields, offset: int) -> None:
+        """Take up an entry that is complete."""
+        self.entries.append(fields.entry())
+        self._directory.append(fields.central(offset))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """What local header and central directory say alike of an entry."""
+
+    member: Member
+    codec: Codec
+    size: int = 0
+    packed_size: int = 0
+    flags: int = 0
+
+    def local(self, *, room: bool = False) -> bytes:
+        """Return the local header; with `room` for ZIP64 sizes, whatever they are."""
+        size, packed_size, extra = self.size, self.packed_size, self._extra()
+        if room:
+            extra = extras.encode_zip64(size, packed_size) + extra
+            size = packed_size = spec.U32
+        return spec.LocalHeader(
+            self._version(), self._flags(), self._method(), self._time(), 0, packed_size, size, self._name(), extra
+        ).encode()
+
+    def central(self, offset: int) -> bytes:
+        """Return the central directory header, with ZIP64 values just where they are needed."""
+        large = [value for value in (self.size, self.packed_size, offset) if value >= spec.U32]
+        attributes = self._mode() << 16 | (_DOS_DIRECTORY if self._folder() else 0)
+        return spec.CentralHeader(
+            _MADE_BY,
+            max(self._version(), spec.VERSION_ZIP64 if large else 0),
+            self._flags(),
+            self._method(),
+            self._time(),
+            0,
+            min(self.packed_size, spec.U32),
+            min(self.size, spec.U32),
+            0,
+            0,
+            attributes,
+            min(offset, spec.U32),
+            self._name(),
+            (extras.encode_zip64(*large) if large else b"") + self._extra(),
+        ).encode()
+
+    def entry(self) -> Entry:
+        """Return the entry as users see it."""
+        return Entry(
+            name=self.member.name,
+            kind=self.member.kind,
+            size=self.size,
+            packed_size=self.packed_size,
+            modified=self.member.modified,
+            mode=self._mode(),
+            method=self.codec.name,
+            encryption=None if self._folder() else _ENCRYPTION,
+        )
+
+    def _folder(self) -> bool:
+        return self.member.kind == "directory"
+
+    def _mode(self) -> int:
+        return (stat.S_IFDIR if self._folder() else stat.S_IFREG) | self.member.mode
+
+    def _name(self) -> bytes:
+        return (self.member.name + "/" * self._folder()).encode()
+
+    def _time(self) -> int:
+        return extras.encode_dos_time(self.member.modified)
+
+    def _method(self) -> int:
+        return 0 if self._folder() else spec.AES_METHOD
+
+    def _flags(self) -> int:
+        flags = self.flags | spec.UTF8 | (0 if self._folder() else spec.ENCRYPTED)
+        return flags | (spec.LZMA_END_MARK if self.codec.name == "lzma" else 0)
+
+    def _version(self) -> int:
+        if self._folder():
+            return spec.VERSION_DEFAULT
+        return spec.VERSION_AES if self.codec.name in ("store", "deflate", "bzip2") else spec.VERSION_NEWEST
+
+    def _extra(self) -> bytes:
+        aes = b"" if self._folder() else extras.AesExtra(2, 3, self.codec.zip_method).encode()
+        return aes + extras.encode_times(self.member.modified)
+
+
+class DirectoryEncoder:
+    """A folder: a name that ends in a slash, no data, and so nothing to encrypt."""
+
+    def __init__(self, writer: Writer, member: Member) -> None:
+        self._writer = writer
+        self._fields = _Fields(member, CODECS["store"])
+
+    def update(self, chunk: Chunk) -> Iterator[Piece]:
+        """See `formats.EntryEncoder`; raises `ValueError`, since a folder has no data."""
+        chunk.release()
+        message = f"{self._fields.member.name} is a directory, and has no data"
+        raise ValueError(message)
+
+    def finish(self) -> Iterator[Piece]:
+        """See `formats.EntryEncoder`."""
+        offset = self._writer.offset
+        yield self._writer.count(self._fields.local())
+        self._writer.add(self._fields, offset)
+
+    def close(self) -> None:
+        """See `formats.EntryEncoder`."""
+
+
+class FileEncoder:
+    """A file's data: compressed, encrypted, authenticated."""
+
+    def __init__(self, writer: Writer, member: Member) -> None:
+        self._writer = writer
+        self._fields = _Fields(member, writer.codec, flags=0 if writer.options.patchable else spec.STREAMED)
+        self._offset = writer.offset
+        self._first: Chunk | None = None
+        self._stream: _Stream | None = None
+
+    def update(self, chunk: Chunk) -> Iterator[Piece]:
+        """See `formats.EntryEncoder`."""
+        if self._stream is None:
+            if self._first is None:
+                self._first = chunk
+                return
+            self._stream = _Stream(self._writer)
+            yield self._writer.count(self._fields.local(room=True))
+            yield self._writer.count(self._stream.prefix)
+            first, self._first = self._first, None
+            yield from map(self._writer.count, self._stream.update(first))
+        yield from map(self._writer.count, self._stream.update(chunk))
+
+    def finish(self) -> Iterator[Piece]:
+        """See `formats.EntryEncoder`."""
+        if self._stream is None:
+            yield self._writer.count(self._whole(self._first or _EMPTY))
+            return
+        yield from map(self._writer.count, self._stream.finish())
+        fields = replace(self._fields, size=self._stream.size, packed_size=self._stream.packed_size)
+        if self._writer.options.patchable:
+            yield Patch(self._offset, fields.local(room=True))
+        else:
+            yield self._writer.count(spec.encode_descriptor(0, fields.packed_size, fields.size))
+        self._writer.add(fields, self._offset)
+
+    def _whole(self, chunk: Chunk) -> bytes:
+        """Return an entry of one chunk, header and all; stored, where compression does not make it smaller."""
+        codec = self._writer.codec
+        encoder = encoder_for(codec, self._writer.options.level)
+        packed = encoder.whole(chunk.data) if encoder else chunk.data
+        if len(packed) >= len(chunk.data):
+            codec, packed = CODECS["store"], chunk.data
+        data, size = memoryview(packed), len(chunk.data)
+        salt, keys = self._writer.keys()
+        with keys:
+            out = memoryview(bytearray(len(data) + crypto.SLACK))
+            keys.keystream().apply(data, out)
+            chunk.release()
+            authenticator = keys.authenticator()
+            authenticator.update(out[: len(data)])
+            body = b"".join((salt, keys.verifier, out[: len(data)], crypto.tag(authenticator)))
+        fields = _Fields(self._fields.member, codec, size, len(body))
+        self._writer.add(fields, self._offset)
+        return fields.local() + body
+
+    def close(self) -> None:
+        """See `formats.EntryEncoder`."""
+        if self._stream is not None:
+            self._stream.close()
+        if self._first is not None:
+            self._first.release()
+            self._first = None
+
+
+class _Stream:
+    """The way of many chunks: compress (side by side where the method allows it), encrypt, authenticate."""
+
+    def __init__(self, writer: Writer) -> None:
+        salt, self._keys = writer.keys()
+        self.prefix = salt + self._keys.verifier
+        self.size = 0
+        self.packed_size = _OVERHEAD
+        self._encoder = encoder_for(writer.codec, writer.options.level)
+        self._keystream = self._keys.keystream()
+        self._authenticator = self._keys.authenticator()
+        self._carry = bytearray()
+        compress = [Stage(self._compress, parallel=self._encoder.parallel)] if self._encoder else []
+        stages = [*compress, Stage(self._encrypt), Stage(self._authenticate)]
+        self._pipeline = Pipeline[Chunk, memoryview](stages, writer.options.threads, drop=Chunk.release)
+        self._buffers = deque(bytearray(_ROOM) for _ in range(self._pipeline.depth + 1))
+
+    def update(self, chunk: Chunk) -> Iterator[memoryview]:
+        self.size += len(chunk.data)
+        for piece in self._pipeline.push(chunk):
+            self.packed_size += len(piece)
+            yield piece
+
+    def finish(self) -> Iterator[memoryview | bytes]:
+        for piece in self._pipeline.drain():
+            self.packed_size += len(piece)
+            yield piece
+        data = self._carry + (self._encoder.finish() if self._encoder else b"")
+        last = self._authenticate(self._apply(memoryview(data)))
+        wipe(data)
+        self.packed_size += len(last)
+        yield last
+        yield crypto.tag(self._authenticator)
+        self.close()
+
+    def _compress(self, chunk: Chunk) -> Chunk:
+        data = memoryview(self._encoder.update(chunk.data)) if self._encoder else chunk.data
+        chunk.release()
+        return Chunk(data)
+
+    def _encrypt(self, chunk: Chunk) -> memoryview:
+        """Encrypt whole blocks, and keep the rest for the next chunk."""
+        if not self._carry and len(chunk.data) % _BLOCK == 0:
+            out = self._apply(chunk.data)
+        else:
+            joined = bytearray().join((self._carry, chunk.data))
+            whole = len(joined) // _BLOCK * _BLOCK
+            with memoryview(joined) as view:
+                self._set_carry(view[whole:])
+                out = self._apply(view[:whole])
+            wipe(joined)
+        chunk.release()
+        return out
+
+    def _set_carry(self, data: memoryview) -> None:
+        wipe(self._carry)
+        self._carry = bytearray(data)
+
+    def _apply(self, data: memoryview) -> memoryview:
+        buffer = self._buffers[0]
+        self._buffers.rotate(-1)
+        if len(buffer) < len(data) + crypto.SLACK:
+            buffer = bytearray(len(data) + crypto.SLACK)
+        out = memoryview(buffer)
+        self._keystream.apply(data, out)
+        return out[: len(data)]
+
+    def _authenticate(self, data: memoryview) -> memoryview:
+        self._authenticator.update(data)
+        return data
+
+    def close(self) -> None:
+        self._pipeline.close()
+        self._keys.close()
+        wipe(self._carry)
