@@ -1,0 +1,105 @@
+"""What all Rooms have in common."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from strongroom.errors import SecureMemoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from strongroom.formats import Entry
+
+Progress = Callable[[int, int | None], object]
+"""Called with the bytes done, and all there are, or None where that is not known."""
+
+
+class Meter:
+    """Counts what one call has done, and tells `progress`."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def tick(self, count: int) -> None:
+        """Count `count` more bytes."""
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: with `entry`, or with the archive where that is None."""
+
+    entry: str | None
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` found: `ok` where every entry's authentication code, size and structure hold."""
+
+    ok: bool
+    entries: tuple[Entry, ...]
+    findings: tuple[Finding, ...]
+
+
+class Room(ABC):
+    """An open archive. Not thread-safe; in a forked child it raises `SecureMemoryError`."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def _check_process(self) -> None:
+        """Refuse a forked child: it would seal under a password that reads as zeros, or wait for threads it has not."""
+        if os.getpid() != self._process:
+            message = "a Room cannot be used in a forked child: open the archive there"
+            raise SecureMemoryError(message)
+
+    @property
+    @abstractmethod
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries, in the archive's order; while it is written, those that are complete."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it; see the subclass."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, name: object) -> bool:
+        return any(entry.name == name for entry in self.entries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def parse_mode(mode: str, verb: str) -> bool:
+    """Check the mode of `Room.open` against `verb`, "r" or "w", and say whether it is text."""
+    if mode not in ("r", "rb", "rt", "w", "wb", "wt"):
+        message = f"mode {mode!r} is none of 'r', 'rb', 'w', 'wb': an archive is sealed once, and read as it is"
+        raise ValueError(message)
+    if mode[0] != verb:
+        message = f"mode {mode!r} does not fit a Room that is open for {'reading' if verb == 'r' else 'writing'}"
+        raise ValueError(message)
+    return not mode.endswith("b")

@@ -1,0 +1,190 @@
+"""A Room that is read."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final, Literal, overload
+from weakref import WeakSet
+
+from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, WrongKeyError
+from strongroom.extract import extract
+from strongroom.flow import as_bytes, ordered_map
+from strongroom.limits import MIB
+from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
+from strongroom.room.files import EntryReader, check_memory, no_memory
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+
+    from typing_extensions import Buffer
+
+    from strongroom.formats import Entry, Reader, ReaderOptions
+    from strongroom.source import Source
+
+_SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
+
+
+class ReadRoom(Room):
+    """An archive that is open for reading, made by `open`."""
+
+    def __init__(self, reader: Reader, source: Source, options: ReaderOptions, progress: Progress | None) -> None:
+        super().__init__()
+        self._reader = reader
+        self._source = source
+        self._options = options
+        self._progress = progress
+        self._by_name = {entry.name: entry for entry in reader.entries}
+        self._files: WeakSet[EntryReader] = WeakSet()
+        self._closed = False
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, in the archive's order."""
+        return self._reader.entries
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def read(self, name: str) -> bytes:
+        """Return an entry's data.
+
+        Raises `EntryNotFoundError`, `WrongKeyError`, `TamperedError`, `FormatError`, or `LimitError` where the entry is
+        larger than `Limits.memory_size`, or than memory.
+        """
+        entry = self._find(name)
+        check_memory(entry.size, self._options.limits)
+        buffer = io.BytesIO()  # gives up its memory as bytes without a copy, unlike a bytearray
+        try:
+            if entry.size and self._reader.seekable(entry):
+                buffer.seek(entry.size - 1)
+                buffer.write(b"\0")
+                with buffer.getbuffer() as view:
+                    self._reader.fill(entry, view)
+            else:  # the size is only what a header declares, too little to reserve memory for
+                for chunk in self._reader.chunks(entry):
+                    buffer.write(chunk)
+            return buffer.getvalue()
+        except MemoryError:
+            raise no_memory(entry.size) from None
+
+    def read_into(self, name: str, buffer: Buffer) -> int:
+        """Read an entry's data into the front of `buffer`, which is the caller's to wipe; return its length in bytes.
+
+        Raises `ValueError` where the buffer is too small, else as `read`; what was written to it is then wiped.
+        """
+        entry = self._find(name)
+        view = as_bytes(buffer)
+        if view is None or (view.readonly and view):
+            message = "the buffer is not writable memory"
+            raise TypeError(message)
+        if len(view) < entry.size:
+            message = f"the buffer has {len(view)} bytes, and the entry {entry.size}"
+            raise ValueError(message)
+        self._reader.fill(entry, view[: entry.size])
+        return entry.size
+
+    def chunks(self, name: str) -> Iterator[memoryview]:
+        """Give an entry's data in pieces of at most 1 MiB, each valid until the next is asked for. Raises as `read`."""
+        return self._reader.chunks(self._find(name))
+
+    @overload
+    def open(self, name: str, mode: Literal["r", "rt", "w", "wt"] = ...) -> io.TextIOWrapper: ...
+    @overload
+    def open(self, name: str, mode: Literal["rb", "wb"]) -> EntryReader: ...
+    def open(self, name: str, mode: str = "r") -> EntryReader | io.TextIOWrapper:
+        """Return an entry as a file: "r" for text in UTF-8, "rb" for bytes. It can seek. Raises as `read`."""
+        text = parse_mode(mode, "r")
+        file = EntryReader(self._reader, self._find(name), self._options.limits)
+        self._files.add(file)
+        return io.TextIOWrapper(file, encoding="utf-8", newline="") if text else file
+
+    def verify(self) -> Report:
+        """Read and check everything, and report what is wrong. Raises only `WrongKeyError`."""
+        self._check_open()
+        findings: list[Finding] = []
+        wrong: list[WrongKeyError] = []
+        for entry, error in self._checked(Meter(self._progress, _total(self.entries))):
+            if error is not None:
+                findings.append(Finding(entry.name, str(error)))
+            if isinstance(error, WrongKeyError):
+                wrong.append(error)
+        if wrong and len(wrong) == sum(entry.encrypted for entry in self.entries):
+            raise wrong[0]
+        return Report(not findings, self.entries, tuple(findings))
+
+    def extract(self, folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
+        """Write plaintext files: all entries, or those named, below `folder`, which is made where it is missing.
+
+        The whole archive is verified before the first file is made. Existing files are never replaced, symlinks neither
+        made nor followed, and after an error nothing that was made is left. Files get mode 0600, executable ones 0700.
+
+        Raises `OutputError`, `OutputExistsError`, `LimitError`, and what `verify` would report.
+        """
+        self._check_open()
+        entries = self.entries if names is None else tuple(self._find(name) for name in dict.fromkeys(names))
+        self._check_total(entries)
+        meter = Meter(self._progress, _total(self.entries) + _total(entries))
+        for _, error in self._checked(meter):
+            if error is not None:
+                raise error
+        extract(self._reader, entries, folder, meter.tick)
+
+    def close(self) -> None:
+        """Close the archive and the files that `open` gave, and wipe the password."""
+        if self._closed:
+            return
+        self._closed = True
+        for file in tuple(self._files):
+            file.close()
+        self._reader.close()
+        self._source.close()
+        if self._options.password is not None:
+            self._options.password.close()
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._closed:
+            message = "the Room is closed"
+            raise ValueError(message)
+
+    def _find(self, name: str) -> Entry:
+        self._check_open()
+        try:
+            return self._by_name[name]
+        except KeyError:
+            message = f"no entry {name!r}"
+            raise EntryNotFoundError(message) from None
+
+    def _check_total(self, entries: Iterable[Entry]) -> None:
+        total, limit = _total(entries), self._options.limits.total_size
+        if total > limit:
+            message = f"{total} bytes are above the total_size limit of {limit}"
+            raise LimitError(message)
+
+    def _checked(self, meter: Meter) -> Iterator[tuple[Entry, StrongroomError | None]]:
+        """Read every entry; runs of small ones side by side, since each costs a key derivation."""
+        small: list[Entry] = []
+        for entry in (*self.entries, None):
+            if entry is not None and entry.packed_size <= _SMALL and entry.size <= _SMALL:
+                small.append(entry)
+                continue
+            for result in ordered_map(self._check, small, self._options.threads):
+                meter.tick(result[0].size)  # in this thread, as the caller may expect
+                yield result
+            small.clear()
+            if entry is not None:
+                yield self._check(entry, meter.tick)
+
+    def _check(
+        self, entry: Entry, tick: Callable[[int], object] = lambda _: None
+    ) -> tuple[Entry, StrongroomError | None]:
+        try:
+            self._reader.check(entry, tick)
+        except StrongroomError as error:
+            return entry, error
+        return entry, None
+
+
+def _total(entries: Iterable[Entry]) -> int:
+    return sum(entry.size for entry in entries)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import io
+import os
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import strongroom
+from strongroom.flow import CHUNK
+from strongroom.names import Tree, fault
+from tests.helpers import noise, text
+
+METHODS = ["store", "deflate", "zstd", "lzma", "bzip2", "xz"]
+SIZES = [0, 1, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1]
+WHEN = datetime(2024, 1, 1, tzinfo=UTC)
+ALL = {size: (text(size), noise(size)) for size in SIZES}
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(lambda name: not fault(name))
+sizes = st.one_of(st.integers(0, 3000), st.sampled_from(SIZES))
+passwords = st.one_of(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=64),
+    st.binary(min_size=1, max_size=99).filter(lambda value: 0 not in value),
+)
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+
+
+class Pipe(io.RawIOBase):
+    """A stream that cannot seek."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        self.taken += data
+        return len(data)
+
+
+def data_of(size: int, *, packs: bool) -> bytes:
+    """Data of a size, that packs or does not."""
+    return ALL[size][not packs] if size in ALL else (text if packs else noise)(size)
+
+
+@pytest.mark.filterwarnings("ignore::strongroom.StrongroomWarning")  # passwords that are long, or no ASCII
+@quick
+@given(
+    entries=st.dictionaries(names, st.tuples(sizes, st.booleans()), max_size=5),
+    password=passwords,
+    method=st.sampled_from(METHODS),
+    threads=st.integers(1, 4),
+    reading_threads=st.integers(1, 4),
+    pipe=st.booleans(),
+)
+def test_what_goes_in_comes_out(
+    entries: dict[str, tuple[int, bool]],
+    password: str | bytes,
+    method: str,
+    threads: int,
+    reading_threads: int,
+    *,
+    pipe: bool,
+) -> None:
+    """Any names, sizes, passwords, methods and threads, into a file or a pipe: the same comes back."""
+    tree = Tree()
+    assume(not any(tree.add(name, folder=False) for name in entries))
+    data = {name: data_of(size, packs=packs) for name, (size, packs) in entries.items()}
+    stream: Any = Pipe() if pipe else io.BytesIO()
+    strongroom.seal(data, stream, format="zip", password=password, compression=method, threads=threads)
+    archive = bytes(stream.taken) if pipe else stream.getvalue()
+    with strongroom.open(io.BytesIO(archive), password=password, threads=reading_threads) as room:
+        assert [entry.name for entry in room] == list(data)
+        assert room.verify().ok
+        for name, value in data.items():
+            assert room.read(name) == value
+            assert b"".join(map(bytes, room.chunks(name))) == value
+            buffer = bytearray(len(value))
+            assert room.read_into(name, buffer) == len(value)
+            assert buffer == value
+
+
+def archive_of(
+    data: bytes, how: str, pieces: list[int], compression: str | None = None, threads: int | None = None
+) -> bytes:
+    """The archive of one entry, pulled whole or pushed in pieces, with salts that only count up."""
+    source = (bytes([number]) * 16 for number in range(256))
+    stream = io.BytesIO()
+    original, os.urandom = os.urandom, lambda _: next(source)
+    try:
+        with strongroom.create(stream, format="zip", password="pass", compression=compression, threads=threads) as room:
+            if how == "whole":
+                room.write("a", data, modified=WHEN)
+            elif how == "iterable":
+                room.write("a", cut(data, pieces), modified=WHEN)
+            elif how == "file":
+                room.write("a", io.BytesIO(data), modified=WHEN)
+            else:
+                with room.open("a", "wb", modified=WHEN) as file:
+                    for piece in cut(data, pieces):
+                        file.write(piece)
+    finally:
+        os.urandom = original
+    return stream.getvalue()
+
+
+def cut(data: bytes, pieces: list[int]) -> list[bytes]:
+    """Cut data at some places."""
+    places = sorted({0, len(data), *(place % (len(data) + 1) for place in pieces)})
+    return [data[start:end] for start, end in pairwise(places)]
+
+
+@quick
+@given(
+    size=st.sampled_from([0, 1, 1000, CHUNK, CHUNK + 1, 2 * CHUNK + 1]),
+    pieces=st.lists(st.integers(0, 1 << 30), max_size=40),
+    method=st.sampled_from(METHODS),
+    threads=st.integers(1, 3),
+)
+def test_pieces_make_no_difference(size: int, pieces: list[int], method: str, threads: int) -> None:
+    """Data that is pushed in any pieces, or pulled from an iterable or a file, makes the bytes that it makes whole."""
+    data = data_of(size, packs=True)
+    whole = archive_of(data, "whole", [], compression=method, threads=1)
+    for how in ("push", "iterable", "file"):
+        assert archive_of(data, how, pieces, compression=method, threads=threads) == whole
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("how", ["push", "whole"])
+def test_sizes(method: str, size: int, how: str) -> None:
+    """The sizes where something begins or ends, always."""
+    for packs in (True, False):
+        data = data_of(size, packs=packs)
+        archive = archive_of(data, how, [1, size // 2], compression=method, threads=2)
+        with strongroom.open(io.BytesIO(archive), password="pass") as room:
+            assert room.entries[0].size == size
+            assert room.read("a") == data
+
+
+def test_byte_by_byte() -> None:
+    """An entry that is pushed byte by byte is the same as one that is written at once."""
+    data = text(5000)
+    every = list(range(len(data)))
+    assert archive_of(data, "push", every) == archive_of(data, "whole", [])
+
+
+@quick
+@given(places=st.lists(st.tuples(st.integers(0, 2 * CHUNK + 100), st.integers(0, 70_000)), max_size=8))
+@pytest.mark.parametrize("method", ["store", "deflate"])
+def test_any_part(places: list[tuple[int, int]], method: str) -> None:
+    """Any part of an entry, after any other, is that part of the data."""
+    data = data_of(2 * CHUNK, packs=True)
+    archive = io.BytesIO(_ARCHIVES[method])
+    with strongroom.open(archive, password="pass", threads=1) as room, room.open("a", "rb") as file:
+        for place, length in places:
+            file.seek(place)
+            assert file.read(length) == data[place : place + length]
+
+
+_ARCHIVES = {
+    method: archive_of(data_of(2 * CHUNK, packs=True), "whole", [], compression=method) for method in METHODS[:2]
+}

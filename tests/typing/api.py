@@ -1,0 +1,119 @@
+"""Real uses of the public API, which mypy and pyright must accept in their strictest modes. Never run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import strongroom
+from strongroom import Entry, Limits, ReadRoom, Report, Secret, SecretBuffer, StrongroomError, WriteRoom
+
+
+def four_lines(password: str) -> bytes:
+    """The example of the README."""
+    with strongroom.create("case-42.zip", password=password) as room:
+        room.write("secret_data.txt", b"xyz" * 10)
+        with room.open("patients.csv", "w") as file:
+            csv.writer(file).writerow(["id", "name"])
+            file.write("1,Zoë\n")
+    with strongroom.open("case-42.zip", password=password) as read:
+        return read.read("secret_data.txt")
+
+
+def every_kind_of_data(room: WriteRoom, path: Path) -> None:
+    """What an entry can be made of."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+
+    room.write("bytes", b"data")
+    room.write("bytearray", bytearray(b"data"), modified=datetime.now(UTC))
+    room.write("memoryview", memoryview(b"data"), mode=0o600)
+    room.write("pieces", pieces())
+    room.write("list", [b"one", bytearray(b"two")])
+    room.write("memory", io.BytesIO(b"data"))
+    room.mkdir("folder")
+    with path.open("rb") as file:
+        room.write("file", file)
+    with SecretBuffer(10) as buffer:
+        room.write("secret", buffer)
+    with room.open("pushed", "wb") as pushed:
+        count: int = pushed.write(b"data")
+        print(count)
+    room.close()
+
+
+def every_option(stream: BinaryIO) -> None:
+    """All options of the three calls."""
+
+    def progress(done: int, total: int | None) -> None:
+        print(done, total)
+
+    strongroom.create(
+        Path("a.zip"),
+        password=b"bytes",
+        format="zip",
+        compression="zstd",
+        level=3,
+        threads=2,
+        overwrite=True,
+        verify=True,
+        progress=progress,
+    ).close()
+    strongroom.create(stream, password=Secret("text"), format="zip").close()
+    limits = Limits(ratio=10, total_size=1 << 30)
+    strongroom.open(stream, password=memoryview(b"view"), limits=limits, legacy=True, allow_plaintext=True).close()
+    strongroom.seal({"a": b"1", "b": io.BytesIO()}, "a.zip", password="text", threads=1)
+    strongroom.seal(Path("folder"), "a.zip", password="text")
+    strongroom.seal(b"data", stream, name="a", password="text", format="zip")
+
+
+def reading(room: ReadRoom, buffer: bytearray) -> tuple[Entry, ...]:
+    """All that a Room that is read can do."""
+    length: int = room.read_into("a", buffer)
+    with room.open("a") as text:
+        line: str = text.readline()
+    with room.open("a", "rb") as file:
+        place: int = file.seek(-5, io.SEEK_END)
+        data: bytes = file.read()
+        file.readinto(bytearray(5))
+    for chunk in room.chunks("a"):
+        data += chunk.tobytes()
+    for entry in room:
+        name: str = entry.name
+        size: int = entry.size
+        when: datetime = entry.modified
+        print(name, size, when, entry.kind == "directory", entry.mode, entry.method, entry.encryption, entry.encrypted)
+    report: Report = room.verify()
+    for finding in report.findings:
+        problem: str = finding.problem
+        print(finding.entry, problem)
+    room.extract("folder")
+    room.extract(Path("folder"), ["a"])
+    print(length, line, place, data, "a" in room, len(room), report.ok)
+    return room.entries
+
+
+def secrets(value: bytearray) -> bool:
+    """Passwords in memory that is wiped."""
+    with Secret.take(value) as secret, Secret("other") as other:
+        memoryview(secret)[:1]
+        return secret == other
+
+
+def errors() -> str | None:
+    """What is caught, and what an error tells."""
+    try:
+        strongroom.open("a.zip", password="text").close()
+    except strongroom.WrongKeyError:
+        return None
+    except strongroom.FormatError as error:
+        offset: int | None = error.offset
+        return f"{offset} {error.spec}"
+    except (strongroom.OutputExistsError, StrongroomError) as error:
+        return str(error)
+    return ""
