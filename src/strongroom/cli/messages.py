@@ -1,0 +1,97 @@
+"""What the user is told. Standard output carries data only, everything else goes to standard error.
+
+Entry names come from strangers: no control character of theirs reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from strongroom.errors import StrongroomWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TextIO
+
+STDOUT: Final = "standard output"
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything escaped that a terminal might obey, or show as something else."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def say(text: str) -> None:
+    """Write a line to standard error."""
+    with suppress(OSError):  # who closed standard error wants to hear nothing
+        print(printable(text), file=sys.stderr or _nowhere(), flush=True)
+
+
+def error(text: str, hint: str | None = None) -> None:
+    """Say what went wrong, and what can be done about it."""
+    say(f"strongroom: error: {text}")
+    if hint:
+        say(f"strongroom: hint: {hint}")
+
+
+def warn(text: str) -> None:
+    """Say what is less safe or less portable than it may seem."""
+    warnings.warn(text, StrongroomWarning, stacklevel=2)
+
+
+def show_warnings() -> None:
+    """Have our warnings shown in one line each, all of them, without the place in the code."""
+    others = warnings.showwarning
+
+    def show(  # noqa: PLR0917 - Python's own signature
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, StrongroomWarning):
+            say(f"strongroom: warning: {message}")
+        else:
+            others(message, category, filename, lineno, file, line)
+
+    warnings.simplefilter("always", StrongroomWarning)
+    warnings.showwarning = show
+
+
+@contextmanager
+def naming_stdout() -> Generator[None]:
+    """Have an error of the block, which writes to standard output, name it."""
+    try:
+        yield
+    except OSError as failure:
+        raise OSError(failure.errno, failure.strerror, STDOUT) from failure
+
+
+def data(line: str) -> None:
+    """Write a line to standard output; what a terminal might obey has been escaped by the caller."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDOUT)
+    with naming_stdout():
+        print(line)  # noqa: T201
+
+
+def data_json(value: object) -> None:
+    """Write `value` to standard output as one line of JSON, in ASCII."""
+    import json  # noqa: PLC0415 - few runs need it
+
+    data(json.dumps(value))
+
+
+def _nowhere() -> TextIO:
+    import io  # noqa: PLC0415 - only where standard error is closed
+
+    return io.StringIO()

@@ -1,0 +1,116 @@
+"""The options that several verbs have, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import Final
+
+import click
+
+from strongroom.cli.passwords import PasswordOptions
+from strongroom.cli.units import parse_size
+from strongroom.limits import Limits
+
+Verb = Callable[..., None]
+
+SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can name it
+STDIO: Final = "-"
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    ctx.meta[ARCHIVE] = value
+    return value
+
+
+archive_argument = click.argument("archive", type=click.Path(allow_dash=True), callback=_remember)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
+force_option = click.option("--force", is_flag=True, help="Write binary data even to a terminal.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How an archive is opened."""
+
+    password: PasswordOptions
+    legacy: bool
+    allow_plaintext: bool
+    limits: Limits
+
+
+def password_options(verb: Verb) -> Verb:
+    """Add the options that say where the password comes from; `verb` gets them as `password`."""
+
+    @click.option(
+        "--password-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="Take the password from a file, less one final newline.",
+    )
+    @click.option(
+        "--password-fd",
+        type=click.IntRange(min=0, max=(1 << 31) - 1),
+        metavar="N",
+        help="Take it from an open file descriptor, read to its end.",
+    )
+    @click.option(
+        "--password-command",
+        metavar="CMD",
+        help="Run CMD, without a shell, and take what it writes to standard output.",
+    )
+    @wraps(verb)
+    def with_password(
+        *,
+        password_file: str | None,
+        password_fd: int | None,
+        password_command: str | None,
+        **rest: object,
+    ) -> None:
+        verb(password=PasswordOptions(password_file, password_fd, password_command), **rest)
+
+    return with_password
+
+
+def limit_option(verb: Verb) -> Verb:
+    """Add `--limit`; `verb` gets a `Limits` as `limits`."""
+    names = ", ".join(field.name for field in fields(Limits))
+    return click.option(
+        "--limit",
+        "limits",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_limits,
+        help=f"Change a bound on what the archive may ask of this machine: {names}. VALUE may be like 100G.",
+    )(verb)
+
+
+def reading_options(verb: Verb) -> Verb:
+    """Add the options with which data is read; `verb` gets them as `reading`."""
+
+    @click.option("--legacy", is_flag=True, help="Also read entries with broken encryption (ZipCrypto).")
+    @click.option("--allow-plaintext", is_flag=True, help="Also read files that are not encrypted.")
+    @limit_option
+    @password_options
+    @wraps(verb)
+    def with_reading(
+        *, password: PasswordOptions, legacy: bool, allow_plaintext: bool, limits: Limits, **rest: object
+    ) -> None:
+        verb(reading=ReadingOptions(password, legacy, allow_plaintext, limits), **rest)
+
+    return with_reading
+
+
+def _limits(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Limits:
+    known = {field.name for field in fields(Limits)}
+    bounds: dict[str, int] = {}
+    for value in values:
+        name, _sign, number = value.partition("=")
+        bound = parse_size(number)
+        if name.replace("-", "_") not in known or bound is None:
+            message = f"{value!r} is not NAME=VALUE, such as total_size=100G (names: {', '.join(sorted(known))})"
+            raise click.BadParameter(message)
+        bounds[name.replace("-", "_")] = bound
+    return Limits(**bounds)

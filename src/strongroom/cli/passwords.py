@@ -1,0 +1,144 @@
+"""Passwords: from the terminal, a file, a descriptor or a command, never from an argument or the environment.
+
+They go from the descriptor straight into a `SecretBuffer`: no `str` and no `bytes` ever holds one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.cli.child import output_of
+from strongroom.cli.failure import Failure, Misuse
+from strongroom.cli.messages import warn
+from strongroom.cli.terminal import Terminal
+from strongroom.limits import KIB
+from strongroom.memory.secret import Secret, SecretBuffer
+
+TRIES: Final = 3
+_LONGEST: Final = 64 * KIB  # beyond this it is not a password, but the wrong file
+_READABLE_BY_OTHERS: Final = 0o044
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordOptions:
+    """Where the password comes from; the terminal, where nothing is given."""
+
+    file: str | None
+    descriptor: int | None
+    command: str | None
+
+    @property
+    def given(self) -> bool:
+        """Whether an option says where the password comes from."""
+        return any(option is not None for option in (self.file, self.descriptor, self.command))
+
+    def check(self, *, stdin_is_data: bool) -> None:
+        """Raise `Misuse` for options that contradict each other."""
+        if sum(option is not None for option in (self.file, self.descriptor, self.command)) > 1:
+            message = "only one of --password-file, --password-fd and --password-command can be used"
+            raise Misuse(message)
+        if stdin_is_data and self.descriptor == 0:
+            message = "standard input cannot give both the data and the password"
+            raise Misuse(message, hint="without --password-fd 0 the password is asked for on the terminal")
+
+    def take(self) -> Secret:
+        """Get the password that an option tells of, with one final newline cut."""
+        if self.file is not None:
+            return _from_file(self.file)
+        if self.descriptor is not None:
+            return _from_descriptor(self.descriptor)
+        return _from_command(self.command or "")
+
+
+def password_for_sealing(options: PasswordOptions, archive: str) -> Secret:
+    """Get the password for a new archive; on the terminal it is asked for twice."""
+    if options.given:
+        return options.take()
+    with Terminal() as terminal:
+        terminal.say("There is no way back into the archive without its password: nobody can recover it.")
+        for _ in range(TRIES):
+            first = terminal.ask(f"Password for {archive}: ")
+            if first is None:
+                terminal.say("The password is empty.")
+                continue
+            second = terminal.ask("The same again: ")
+            equal = first == second
+            if second is not None:
+                second.close()
+            if equal:
+                return first
+            first.close()
+            terminal.say("The two passwords differ.")
+    message = f"no password was given twice the same in {TRIES} tries"
+    raise Failure(message)
+
+
+def _from_file(path: str) -> Secret:
+    if path == "-":
+        message = "--password-file takes the name of a file"
+        raise Misuse(message, hint="--password-fd 0 reads the password from standard input")
+    what = f"the password file {path!r}"
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
+            warn(f"{what} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+        return _not_empty(_read(descriptor, what), what)
+    finally:
+        os.close(descriptor)
+
+
+def _from_descriptor(descriptor: int) -> Secret:
+    if os.isatty(descriptor):
+        message = f"descriptor {descriptor} is a terminal, which would show the password"
+        raise Misuse(message, hint="without --password-fd the password is asked for on the terminal, unseen")
+    try:
+        what = f"descriptor {descriptor}"
+        return _not_empty(_read(descriptor, what), what)
+    except OSError as error:
+        message = f"the password cannot be read from descriptor {descriptor}: {error.strerror}"
+        raise Failure(message) from error
+
+
+def _from_command(command: str) -> Secret:
+    import shlex  # noqa: PLC0415 - few runs need it
+
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        message = f"the password command cannot be split into words: {error}"
+        raise Misuse(message) from error
+    if not words:
+        message = "the password command is empty"
+        raise Misuse(message)
+    # What comes on standard input may be the data. Programs that must ask do so on the terminal.
+    what = "the password command"
+    with output_of(words, what, stdin=os.isatty(0)) as output:
+        secret = _read(output.fileno(), f"what {what} wrote")
+    return _not_empty(secret, f"what {what} wrote")
+
+
+def _read(descriptor: int, what: str) -> Secret | None:
+    """Read to the end; one final newline is not part of the password. None where nothing is left."""
+    with SecretBuffer(_LONGEST + 1) as buffer, memoryview(buffer) as view:
+        size = 0
+        while size < len(view) and (count := os.readv(descriptor, [view[size:]])):
+            size += count
+        if size > _LONGEST:
+            message = f"{what} is longer than any password, which has at most {_LONGEST} bytes"
+            raise Misuse(message)
+        for ending in (b"\r\n", b"\n"):
+            if size >= len(ending) and view[size - len(ending) : size].tobytes() == ending:
+                size -= len(ending)
+                break
+        return Secret(view[:size]) if size else None
+
+
+def _not_empty(secret: Secret | None, what: str) -> Secret:
+    if secret is None:
+        message = f"{what} is empty"
+        raise Misuse(message)
+    return secret

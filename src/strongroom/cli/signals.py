@@ -1,0 +1,32 @@
+"""Ctrl-C, SIGTERM and a closed terminal end the work in the same way: by an exception, which cleans up."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for the end; `number` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def raise_on_signals() -> None:
+    """Have the signals that ask for the end raise `Stopped` in the main thread, but for those that are ignored."""
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job of a shell script
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    for other in _STOPPING:
+        signal.signal(other, signal.SIG_IGN)  # an impatient second Ctrl-C must not interrupt the cleaning up
+    raise Stopped(number)

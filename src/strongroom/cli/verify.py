@@ -1,0 +1,60 @@
+"""`strongroom verify`: everything is read and checked."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from strongroom.cli.failure import Unsound
+from strongroom.cli.messages import data, data_json, printable
+from strongroom.cli.options import (
+    SETTINGS,
+    ReadingOptions,
+    archive_argument,
+    json_option,
+    quiet_option,
+    reading_options,
+)
+from strongroom.cli.progress import Bar
+from strongroom.cli.reading import open_archive
+from strongroom.cli.units import count, rate, size
+
+
+@click.command(
+    "verify",
+    context_settings=SETTINGS,
+    short_help="Check everything in an archive.",
+    epilog="Example:  strongroom verify case-42.zip && cp case-42.zip /media/usb",
+)
+@archive_argument
+@reading_options
+@json_option
+@quiet_option
+def command(archive: str, *, reading: ReadingOptions, as_json: bool, quiet: bool) -> None:
+    """Read all of ARCHIVE, check every entry's authentication code, and report what is wrong.
+
+    Exits with 4 where anything is. Nothing is written to the disk.
+    """
+    with Bar("verifying", quiet=quiet) as bar, open_archive(archive, reading, bar) as room:
+        start = time.monotonic()
+        report = room.verify()
+        seconds = time.monotonic() - start
+    total = sum(entry.size for entry in report.entries)
+    if as_json:
+        findings = [{"entry": finding.entry, "problem": finding.problem} for finding in report.findings]
+        result = {"archive": archive, "ok": report.ok, "entries": len(report.entries), "bytes": total}
+        data_json(result | {"findings": findings})
+    else:
+        for finding in report.findings:
+            named = finding.entry is None or repr(finding.entry) in finding.problem
+            data(printable(finding.problem if named else f"{finding.entry!r}: {finding.problem}"))
+        entries = count(len(report.entries), "entry", "entries")
+        failed = len({finding.entry for finding in report.findings})
+        if not report.ok:
+            data(printable(f"{archive}: {failed} of {entries} failed"))
+        elif not quiet:
+            speed = rate(total, seconds)
+            data(printable(f"{archive}: ok, {entries}, {size(total)}" + (f", {speed}" if speed else "")))
+    if not report.ok:
+        raise Unsound

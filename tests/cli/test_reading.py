@@ -1,0 +1,287 @@
+"""`strongroom ls`, `cat`, `extract` and `verify`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import zipfile
+
+import pytest
+
+from tests.cli.running import COMMAND, Desk
+from tests.helpers import noise
+
+SECRET = b"sodium 140, potassium 4.2"
+
+
+@pytest.fixture
+def sealed(desk: Desk) -> Desk:
+    """A desk with a.zip: a text, a folder with two files, and a larger binary."""
+    desk.put("tree/note.txt", SECRET)
+    desk.put("tree/sub/a", b"A")
+    desk.put("tree/sub/b", b"B")
+    desk.put("big.bin", noise(3_000_000))
+    desk.seal("a.zip", "tree/note.txt", "tree/sub", "big.bin")
+    for path in ("tree/note.txt", "tree/sub/a", "tree/sub/b", "big.bin"):
+        (desk.folder / path).unlink()
+    (desk.folder / "tree/sub").rmdir()
+    (desk.folder / "tree").rmdir()
+    return desk
+
+
+def flip(desk: Desk, place: int) -> None:
+    """Change a bit of a.zip."""
+    path = desk.folder / "a.zip"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def tampered(desk: Desk) -> Desk:
+    """Change a byte of the encrypted data of big.bin."""
+    flip(desk, 1_000_000)
+    return desk
+
+
+# ls
+
+
+def test_ls(sealed: Desk) -> None:
+    """The list needs no password and shows what each entry is, in aligned columns."""
+    done = sealed.run("ls", "a.zip")
+    heading, *rows = done.out.decode().splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert heading.split("  ")[0] == "mode"
+    assert [row.split()[-1] for row in rows] == ["note.txt", "sub/", "sub/a", "sub/b", "big.bin"]
+    assert rows[0].startswith(f"-rw-------  {len(SECRET):>7}")
+    assert "AES-256 (AE-2)" in rows[0]
+    assert rows[1].startswith("drwx------")
+    assert len({row.index("AES") for row in rows if "AES" in row}) == 1
+
+
+def test_ls_json(sealed: Desk) -> None:
+    """For programs, the fields of an Entry."""
+    listed = json.loads(sealed.run("ls", "a.zip", "--json").out)
+    assert listed["archive"] == "a.zip"
+    entry = listed["entries"][0]
+    assert entry["modified"].endswith("+00:00")
+    assert entry | {"modified": "", "packed_size": 0} == {
+        "name": "note.txt",
+        "kind": "file",
+        "size": len(SECRET),
+        "packed_size": 0,
+        "modified": "",
+        "mode": 0o100600,
+        "method": "store",
+        "encryption": "AES-256 (AE-2)",
+        "encrypted": True,
+    }
+
+
+def test_ls_through_a_pipe(sealed: Desk) -> None:
+    """`-` is standard input."""
+    assert b"note.txt" in sealed.run("ls", "-", stdin=(sealed.folder / "a.zip").read_bytes()).out
+
+
+@pytest.mark.parametrize("verb", [["ls"], ["verify"], ["cat", "x\x1b[31m"], ["cat", "\x1b]0;title\x07"]], ids=repr)
+def test_no_name_reaches_the_terminal_raw(desk: Desk, verb: list[str]) -> None:
+    """Control characters of names, and those that change the direction of writing, are shown escaped, everywhere."""
+    with zipfile.ZipFile(desk.folder / "a.zip", "w") as made:
+        made.writestr("x\x1b[31m", b"1")
+        made.writestr("y\u202etxt.exe\r\n", b"2")
+    done = desk.run(verb[0], "a.zip", *verb[1:])
+    shown = done.out.decode() + done.err
+    assert "\\x1b" in shown
+    assert not {"\x1b", "\r", "\x07", "\u202e"} & set(shown)
+
+
+# cat
+
+
+def test_cat(sealed: Desk) -> None:
+    """Entries come one after the other, byte for byte, and nothing else is said."""
+    done = sealed.open("cat", "a.zip", "note.txt", "sub/b", "big.bin")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == SECRET + b"B" + noise(3_000_000)
+
+
+def test_cat_into_a_pipe_that_closes(sealed: Desk) -> None:
+    """Who has read enough ends it without a word."""
+    command = f"{' '.join(COMMAND)} cat a.zip big.bin --password-file pw | head -c 10"
+    done = subprocess.run(["sh", "-c", command], cwd=sealed.folder, capture_output=True, check=True)
+    assert done.stdout == noise(3_000_000)[:10]
+    assert done.stderr == b""
+
+
+def test_cat_of_what_is_not_there(sealed: Desk) -> None:
+    """A name that is not found is an error before anything is written, and the hint says where names are listed."""
+    done = sealed.open("cat", "a.zip", "note.txt", "nothing")
+    assert done.failure == (1, "a.zip: no entry 'nothing'", True)
+    assert "strongroom ls" in done.err
+
+
+def test_cat_of_a_folder(sealed: Desk) -> None:
+    """A folder has no data."""
+    assert sealed.open("cat", "a.zip", "note.txt", "sub").failure[0] == 1
+
+
+def test_cat_of_a_tampered_entry(sealed: Desk) -> None:
+    """Not a byte of it is written; other entries still can be."""
+    code, said, hint = tampered(sealed).open("cat", "a.zip", "big.bin").failure
+    assert (code, hint) == (4, True)
+    assert "big.bin" in said
+    assert sealed.open("cat", "a.zip", "note.txt").out == SECRET
+
+
+# extract
+
+
+def test_extract(sealed: Desk) -> None:
+    """All entries become files that nobody else can read, and it is said that they are plaintext."""
+    done = sealed.open("extract", "a.zip", "out")
+    assert (done.code, done.out) == (0, b"")
+    assert done.err == "extracted 4 files, 3.0 MB, to out: plaintext, from now on, on that disk\n"
+    out = sealed.folder / "out"
+    files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert files == {"note.txt": SECRET, "sub/a": b"A", "sub/b": b"B", "big.bin": noise(3_000_000)}
+    assert {path.stat().st_mode & 0o077 for path in out.rglob("*")} == {0}
+
+
+@pytest.mark.parametrize("name", ["sub", "sub/"])
+def test_extract_a_folder(sealed: Desk, name: str) -> None:
+    """A folder's name stands for all that is in it."""
+    assert sealed.open("extract", "a.zip", "out", name, "note.txt", "-q").err == ""
+    assert sorted(path.name for path in (sealed.folder / "out").rglob("*")) == ["a", "b", "note.txt", "sub"]
+
+
+@pytest.mark.parametrize("names", [["nothing"], ["sub", "nothing"], ["su"], ["note.txt/x"]], ids=" ".join)
+def test_extract_what_is_not_there(sealed: Desk, names: list[str]) -> None:
+    """A name that is not found extracts nothing."""
+    assert sealed.open("extract", "a.zip", "out", *names).failure[0] == 1
+    assert sealed.names() == ["a.zip"]
+
+
+def test_extract_of_a_tampered_archive(sealed: Desk) -> None:
+    """Not one file is made, whatever was asked for."""
+    assert tampered(sealed).open("extract", "a.zip", "out", "note.txt").failure[0] == 4
+    assert sealed.names() == ["a.zip"]
+
+
+def test_extract_over_existing_files(sealed: Desk) -> None:
+    """Nothing is replaced, and what was made before is gone again."""
+    sealed.put("out/sub/b", b"mine")
+    code, _, hint = sealed.open("extract", "a.zip", "out").failure
+    assert (code, hint) == (1, True)
+    assert [path.name for path in (sealed.folder / "out").rglob("*")] == ["sub", "b"]
+    assert (sealed.folder / "out/sub/b").read_bytes() == b"mine"
+
+
+# verify
+
+
+def test_verify(sealed: Desk) -> None:
+    """A sound archive is said to be so."""
+    done = sealed.open("verify", "a.zip")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(b"a.zip: ok, 5 entries, 3.0 MB")
+    assert sealed.open("verify", "a.zip", "--quiet").out == b""
+
+
+def test_verify_of_a_tampered_archive(sealed: Desk) -> None:
+    """Each finding has a line, and the sum of it another."""
+    done = tampered(sealed).open("verify", "a.zip")
+    assert (done.code, done.err) == (4, "")
+    finding, summary = done.out.decode().splitlines()
+    assert finding.count("'big.bin'") == 1
+    assert summary == "a.zip: 1 of 5 entries failed"
+
+
+def test_verify_json(sealed: Desk) -> None:
+    """For programs, the report."""
+    ok = json.loads(sealed.open("verify", "a.zip", "--json").out)
+    assert ok == {"archive": "a.zip", "ok": True, "entries": 5, "bytes": 3_000_027, "findings": []}
+    done = tampered(sealed).open("verify", "a.zip", "--json")
+    report = json.loads(done.out)
+    assert (done.code, report["ok"]) == (4, False)
+    assert [finding["entry"] for finding in report["findings"]] == ["big.bin"]
+
+
+# what all of them refuse
+
+
+VERBS = [["ls", "a.zip"], ["cat", "a.zip", "note.txt"], ["extract", "a.zip", "out"], ["verify", "a.zip"]]
+WITH_PASSWORD = VERBS[1:]
+
+
+@pytest.mark.parametrize("verb", WITH_PASSWORD, ids=" ".join)
+def test_wrong_password(sealed: Desk, verb: list[str]) -> None:
+    """A wrong password is told apart from damage, and leaves nothing."""
+    sealed.put("wrong", b"guess").chmod(0o600)
+    code, _, hint = sealed.run(*verb, "--password-file", "wrong").failure
+    assert (code, hint) == (3, True)
+    assert sealed.names() == ["a.zip", "wrong"]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_truncated_archive(sealed: Desk, verb: list[str]) -> None:
+    """Half an archive is damaged."""
+    path = sealed.folder / "a.zip"
+    path.write_bytes(path.read_bytes()[:1_000_000])
+    password = [] if verb[0] == "ls" else ["--password-file", "pw"]
+    code, _, hint = sealed.run(*verb, *password).failure
+    assert (code, hint) == (4, True)
+    assert sealed.names() == ["a.zip"]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_missing_archive(desk: Desk, verb: list[str]) -> None:
+    """What is not there is named."""
+    password = [] if verb[0] == "ls" else ["--password-file", "pw"]
+    assert desk.run(*verb, *password).failure == (1, "a.zip: No such file or directory", False)
+    assert desk.names() == []
+
+
+def test_plaintext_in_an_encrypted_archive(sealed: Desk) -> None:
+    """A file that someone put in unencrypted is refused; the hint names the option that reads it all the same."""
+    with zipfile.ZipFile(sealed.folder / "a.zip", "a") as made:
+        made.writestr("forged", b"pay 9000")
+    assert sealed.open("verify", "a.zip").code == 4
+    done = sealed.open("cat", "a.zip", "forged")
+    assert done.failure == (1, "a.zip: 'forged' is not encrypted", True)
+    assert "--allow-plaintext" in done.err
+    assert sealed.open("cat", "a.zip", "forged", "--allow-plaintext").out == b"pay 9000"
+
+
+def test_an_archive_without_encryption_needs_no_password(desk: Desk) -> None:
+    """Where nothing is encrypted no password is asked for."""
+    with zipfile.ZipFile(desk.folder / "a.zip", "w") as made:
+        made.writestr("open", b"news")
+    assert desk.run("cat", "a.zip", "open", "--allow-plaintext").out == b"news"
+
+
+@pytest.mark.parametrize("bound", ["total_size=1000", "total-size=1K", "entries=2"])
+def test_limits(sealed: Desk, bound: str) -> None:
+    """A bound is changed by its name, and the error says how."""
+    code, _, hint = sealed.open("extract", "a.zip", "out", "--limit", bound).failure
+    assert (code, hint) == (1, True)
+    assert sealed.open("extract", "a.zip", "out", "--limit", bound, "--limit", "total_size=1G").code == (
+        1 if "entries" in bound else 0
+    )
+
+
+@pytest.mark.parametrize("bound", ["total_size", "size=1", "total_size=", "total_size=1Z", "ratio=-1"])
+def test_limits_that_are_none(sealed: Desk, bound: str) -> None:
+    """Any other text is a mistake."""
+    assert sealed.run("ls", "a.zip", "--limit", bound).failure[0] == 2
+
+
+def test_an_archive_from_a_named_pipe(sealed: Desk) -> None:
+    """What a process substitution gives is an archive, with and without encryption."""
+    with zipfile.ZipFile(sealed.folder / "open.zip", "w") as made:
+        made.writestr("note.txt", SECRET)
+    os.mkfifo(sealed.folder / "fifo")
+    for archive, option in (("a.zip", "--password-file pw"), ("open.zip", "--allow-plaintext")):
+        script = f"cat {archive} >fifo & exec {' '.join(COMMAND)} cat fifo note.txt {option}"
+        done = subprocess.run(["sh", "-c", script], cwd=sealed.folder, capture_output=True, check=True)
+        assert done.stdout == SECRET
