@@ -1,0 +1,1 @@
+"""File systems in the form that fsspec gives them, and pandas, Dask, pyarrow and DuckDB take."""
