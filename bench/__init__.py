@@ -1,0 +1,1 @@
+"""How fast strongroom is beside other tools: `python -m bench`."""

@@ -1,0 +1,76 @@
+"""Whole processes fed through a pipe: their time, and their peak of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, Final, cast
+
+from bench import data
+from bench.measure import MIB, Case, Setting
+from bench.peers import CHUNK, PASSWORD, PIPED, Piped
+
+_CHILD: Final = Path(__file__).with_name("child.py")
+_BLOCK: Final = 64 * MIB  # no codec here looks back that far, so repeating it is as good as new data
+
+
+def _child(command: list[str], size: int, block: bytes) -> dict[str, float]:
+    """Run a command apart from this process and feed it `size` bytes."""
+    launch = [sys.executable, "-I", "-S", str(_CHILD), *command]
+    with subprocess.Popen(launch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        pipe = cast("IO[bytes]", child.stdin)
+        with contextlib.suppress(BrokenPipeError):
+            while size > 0:
+                for at in range(0, min(len(block), size), CHUNK):
+                    pipe.write(memoryview(block)[at : at + min(CHUNK, size - at)])
+                size -= len(block)
+        output, errors = child.communicate()
+    figures: dict[str, float] = json.loads(output) if child.returncode == 0 else {"exit": 1}
+    if figures["exit"]:
+        raise RuntimeError(errors.decode(errors="replace").replace(PASSWORD, "***").strip()[-200:] or "it failed")
+    return figures
+
+
+def _piped(setting: Setting, tool: type[Piped], size: int, block: bytes) -> dict[str, float]:
+    archive = setting.fresh("piped.zip")
+    command = tool().pipe(archive)
+    os.sync()
+    figures = _child(command, size, block)
+    archive.unlink()
+    return figures
+
+
+def process(setting: Setting) -> Iterator[Case]:
+    """From the start of the program to its end."""
+
+    def seconds(tool: type[Piped]) -> tuple[float]:
+        return (_piped(setting, tool, 30, b"x" * 30)["seconds"],)
+
+    for tool in PIPED:
+        yield Case(tool.name, ("process",), partial(seconds, tool))
+
+
+def _memory(setting: Setting, work: str, size: int, tools: tuple[type[Piped], ...]) -> Iterator[Case]:
+    block = data.csv(min(_BLOCK, size))
+
+    def peak(tool: type[Piped]) -> tuple[float]:
+        return (_piped(setting, tool, size, block)["peak"] / MIB,)
+
+    for tool in tools:
+        yield Case(tool.name, (work,), partial(peak, tool))
+
+
+def memory_large(setting: Setting) -> Iterator[Case]:
+    """Eight times the size; strongroom alone, since others take minutes."""
+    yield from _memory(setting, "memory-large", 8 * setting.size, PIPED[:1])
+
+
+def memory_small(setting: Setting) -> Iterator[Case]:
+    """The size itself."""
+    yield from _memory(setting, "memory-small", setting.size, PIPED)

@@ -1,0 +1,131 @@
+"""The rows of work with their targets, and the table that comes of the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+OWN: Final = "strongroom"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound for strongroom's figure: a factor of a tool's, or absolute where it stands beside strongroom itself."""
+
+    sign: str
+    value: float
+
+    def met(self, value: float) -> bool:
+        """Whether a ratio, or an absolute figure, keeps the bound."""
+        return value >= self.value if self.sign == ">=" else value <= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One kind of work; `targets` by the tool that strongroom is compared with."""
+
+    title: str
+    unit: str
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+
+def at_least(**factors: float) -> dict[str, Target]:
+    """Targets for speeds; `seven` stands for 7zz and `limit` for HMAC-SHA1."""
+    return {_NAMES.get(tool, tool): Target(">=", factor) for tool, factor in factors.items()}
+
+
+def at_most(**factors: float) -> dict[str, Target]:
+    """The same for times, sizes and memory."""
+    return {_NAMES.get(tool, tool): Target("<=", factor) for tool, factor in factors.items()}
+
+
+_NAMES: Final = {"seven": "7zz", "limit": "limit: HMAC-SHA1"}
+
+WORKS: Final = {
+    "store-write": Work("store, random data, write", "MB/s", at_least(seven=1.5, pyzipper=4, limit=0.6)),
+    "store-read": Work("store, read with verification", "MB/s", at_least(seven=1, pyzipper=5)),
+    "deflate-write": Work("deflate, CSV, write", "MB/s", at_least(seven=10, pyzipper=13)),
+    "deflate-size": Work("deflate, CSV, archive", "MB", at_most(pyzipper=1.15)),
+    "zstd-write": Work("zstd, CSV, write (others: deflate)", "MB/s", at_least(seven=12)),
+    "zstd-size": Work("zstd, CSV, archive (others: deflate)", "MB", at_most(pyzipper=1.1)),
+    "deflate-read": Work("deflate, CSV, read with verification", "MB/s", at_least(seven=1.5, pyzipper=2)),
+    "entries": Work("{entries:,} entries of 1 KiB, write", "s", at_most(seven=1.8, pyzipper=1 / 3)),
+    "process": Work("seal 30 bytes, whole process", "s", at_most(strongroom=0.15)),
+    "memory-large": Work("peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
+    "memory-small": Work("peak memory, {small} through a pipe", "MiB", at_most(strongroom=100)),
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One tool at one work: every repetition's figure, or why there is none."""
+
+    work: str
+    tool: str
+    figures: list[float] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def figure(self) -> float | None:
+        """The median."""
+        return median(self.figures) if self.figures and not self.failure else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A row beside strongroom's own."""
+
+    ratio: float | None
+    target: Target | None
+    met: bool | None
+
+
+def judge(row: Row, rows: Sequence[Row]) -> Verdict:
+    """Compare strongroom's figure with this row's."""
+    target = WORKS[row.work].targets.get(row.tool)
+    own = next((other.figure for other in rows if other.work == row.work and other.tool == OWN), None)
+    if own is None or row.figure is None:
+        return Verdict(None, target, None)
+    ratio = own / row.figure
+    compared = own if row.tool == OWN else ratio
+    return Verdict(ratio, target, target.met(compared) if target else None)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def lines(rows: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
+    """The table as text: ratio is strongroom's figure divided by the row's, in a row's own unit."""
+    cells = [("work", "tool", "figure", "ratio", "target", "")]
+    for row in rows:
+        unit = WORKS[row.work].unit
+        verdict = judge(row, rows)
+        bound = ""
+        if verdict.target is not None and not row.failure:
+            own = f" {unit}" if row.tool == OWN else ""
+            bound = f"{verdict.target.sign} {verdict.target.value:.3g}{own}"
+        line = (
+            titles[row.work],
+            row.tool,
+            f"{_short(row.figure)} {unit}" if row.figure is not None else row.failure or "not measured",
+            f"{verdict.ratio:.2f}" if verdict.ratio is not None and row.tool != OWN else "",
+            bound,
+            {True: "ok", False: "miss", None: ""}[verdict.met],
+        )
+        cells.append(line)
+    measured = [cell for cell, row in zip(cells[1:], rows, strict=True) if row.figure is not None]
+    widths = [max(len(cell[column]) for cell in [cells[0], *measured]) for column in range(6)]
+    widths[:2] = [max(len(cell[column]) for cell in cells) for column in range(2)]
+    text: list[str] = []
+    for index, (work, tool, figure, ratio, bound, verdict_text) in enumerate(cells):
+        shown = "" if index > 1 and cells[index - 1][0] == work else work
+        if index and shown:
+            text.append("")
+        text.append(
+            f"{shown:{widths[0]}}  {tool:{widths[1]}}  {figure:>{widths[2]}}  {ratio:>{widths[3]}}  "
+            f"{bound:{widths[4]}}  {verdict_text}".rstrip()
+        )
+    return text

@@ -1,0 +1,1 @@
+"""What strongroom is for, in scripts that run: `python -m examples.demo`."""
