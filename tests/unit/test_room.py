@@ -33,6 +33,7 @@ from strongroom import (
     WrongKeyError,
 )
 from strongroom.flow import CHUNK
+from strongroom.limits import MIB
 from tests.helpers import listing, noise, nothing_left, text
 
 PASSWORD = "pass"
@@ -140,6 +141,7 @@ def test_default_mode_is_builtin_opens() -> None:
     "name",
     [
         "", "/a", "a/", "a//b", "./a", "a/.", "..", "../a", "a/../b", "C:a", "C:/a", "a\\b", "a\0b", "\ud800", "//a",
+        " ..", "a/.. /b", ". .",
         "x" * 4097, "ä" * 2049,
     ],
 )  # fmt: skip
@@ -1009,6 +1011,36 @@ def test_forked_child(tmp_path: Path, use: str) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert path.read_bytes() == before
     room.close()
+
+
+@pytest.mark.parametrize("use", ["file", "chunks"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [CHUNK + 1, 20 * MIB])
+def test_forked_child_in_the_middle_of_an_entry(size: int, threads: int, use: str) -> None:
+    """What the parent was reading gives a forked child no byte: keys read as zeros there, threads are missing."""
+    with opened(sealed({"a": noise(size)}, compression="store"), threads=threads) as room:
+        pieces = room.chunks("a")
+        with room.open("a", "rb") as file:
+            assert file.read(100) == bytes(next(pieces)[:100])
+            child = os.fork()
+            if not child:
+                try:
+                    file.read() if use == "file" else next(pieces)
+                except SecureMemoryError:
+                    os._exit(7)
+                finally:
+                    os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_refused_name_is_not_taken() -> None:
+    """A call that is refused leaves the archive as it was: its name can be used."""
+    with create() as room:
+        with pytest.raises(ValueError):
+            room.write("a", b"", modified=datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
+        room.write("a", b"")
+        with pytest.raises(ValueError):
+            room.write("\ud800", b"")
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,14 @@ class TextEntryFile(io.TextIOWrapper):
 
 
 class EntryReader(io.BufferedIOBase):
-    """An entry as a file. Holds one chunk of its data at a time, in memory that the reader wipes."""
+    """An entry as a file. Holds one chunk of its data at a time, in memory that the reader wipes.
 
-    def __init__(self, reader: Reader, entry: Entry, limits: Limits) -> None:
+    `check` raises where the Room may not be used, which holds for the file as well.
+    """
+
+    def __init__(self, reader: Reader, entry: Entry, limits: Limits, check: Callable[[], None]) -> None:
         super().__init__()
+        self._check = check
         self._reader = reader
         self._entry = entry
         self._limits = limits
@@ -252,6 +256,7 @@ class EntryReader(io.BufferedIOBase):
         if self.closed:
             message = "the entry is closed"
             raise ValueError(message)
+        self._check()
 
 
 def check_memory(size: int, limits: Limits) -> None:

@@ -86,7 +86,7 @@ class ReadRoom(Room):
 
     def chunks(self, name: str) -> Iterator[memoryview]:
         """Give an entry's data in pieces of at most 1 MiB, each valid until the next is asked for. Raises as `read`."""
-        return self._reader.chunks(self._find(name))
+        return self._ours(self._reader.chunks(self._find(name)))
 
     @overload
     def open(self, name: str, mode: Literal["r", "rt", "w", "wt"] = ...) -> io.TextIOWrapper: ...
@@ -95,7 +95,7 @@ class ReadRoom(Room):
     def open(self, name: str, mode: str = "r") -> EntryReader | io.TextIOWrapper:
         """Return an entry as a file: "r" for text in UTF-8, "rb" for bytes. It can seek. Raises as `read`."""
         text = parse_mode(mode, "r")
-        file = EntryReader(self._reader, self._find(name), self._options.limits)
+        file = EntryReader(self._reader, self._find(name), self._options.limits, self._check_process)
         self._files.add(file)
         return io.TextIOWrapper(file, encoding="utf-8", newline="") if text else file
 
@@ -155,6 +155,15 @@ class ReadRoom(Room):
         except KeyError:
             message = f"no entry {name!r}"
             raise EntryNotFoundError(message) from None
+
+    def _ours(self, chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+        """Give `chunks` in this process alone: a forked child has neither the keys nor the threads."""
+        while True:
+            self._check_process()
+            chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
     def _check_total(self, entries: Iterable[Entry]) -> None:
         total, limit = _total(entries), self._options.limits.total_size

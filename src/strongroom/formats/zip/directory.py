@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from strongroom.compression import BY_ZIP_METHOD
 from strongroom.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from strongroom.flow import CHUNK
 from strongroom.formats import Entry
 from strongroom.formats.zip import extras, spec
 from strongroom.names import check_tree
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from strongroom.source import Source
 
 _LONGEST_COMMENT: Final = 0xFFFF
+_DOS_DIRECTORY: Final = 0x10  # in the external attributes (APPNOTE 4.4.15)
 _NAMELESS: Final = "-"  # 7-Zip gives what it reads from a pipe no name (so APPNOTE 4.4.17); this is the one of Info-ZIP
 
 
@@ -72,7 +74,7 @@ class Directory:
             message = f"{cursor.left} bytes follow the last of {end.entries} central directory headers"
             raise FormatError(message, offset=cursor.offset, spec="APPNOTE 4.3.12")
         self.records = _bound(found, end.start)
-        _refuse_hidden_start(source, self.records, end.start)
+        _refuse_hidden_start(source, min((record.offset for record in found), default=end.start))
         self.by_name = {record.entry.name: record for record in self.records}
         check_tree(((record.entry.name, record.entry.kind) for record in self.records), limits.entries)
         size = sum(record.entry.size for record in self.records)
@@ -175,7 +177,7 @@ def _decode(cursor: Cursor, end: _End, limits: Limits) -> Record:
         raise UnsupportedError(message)
     aes = _aes(header, records, extra_place)
     name = extras.decode_name(header.name, header.flags, records, place) or _NAMELESS
-    kind = _kind(header, name)
+    kind = _kind(header, name, place)
     method = aes.method if aes else header.method
     entry = Entry(
         name=name.rstrip("/") if kind == "directory" else name,
@@ -213,10 +215,21 @@ def _encryption(header: spec.CentralHeader, aes: extras.AesExtra | None) -> str 
     return "ZipCrypto" if header.flags & spec.ENCRYPTED else None
 
 
-def _kind(header: spec.CentralHeader, name: str) -> Literal["file", "directory", "symlink"]:
-    if header.made_by >> 8 in (spec.UNIX_HOST, spec.DARWIN_HOST) and stat.S_ISLNK(header.external >> 16):
+def _kind(header: spec.CentralHeader, name: str, place: int) -> Literal["file", "directory", "symlink"]:
+    """Tell what an entry is. Readers go by its name, by its Unix type or by its DOS attributes, which must agree.
+
+    A pipe is a file here: Info-ZIP and 7-Zip keep that type of what they read from one.
+    """
+    unix = header.made_by >> 8 in (spec.UNIX_HOST, spec.DARWIN_HOST)
+    kind = stat.S_IFMT(header.external >> 16) if unix else 0
+    named = name.endswith("/")
+    if kind == stat.S_IFLNK and not named:
         return "symlink"
-    return "directory" if name.endswith("/") else "file"
+    folder = kind == stat.S_IFDIR or (not kind and bool(header.external & _DOS_DIRECTORY))
+    if (folder and not named) or (named and kind not in (0, stat.S_IFDIR)):
+        message = f"entry {name!r} has external attributes 0x{header.external:08x}, which are of another kind"
+        raise FormatError(message, offset=place, spec="APPNOTE 4.4.15")
+    return "directory" if named else "file"
 
 
 def _check_sizes(entry: Entry, header: spec.CentralHeader, place: int) -> None:
@@ -229,12 +242,17 @@ def _check_sizes(entry: Entry, header: spec.CentralHeader, place: int) -> None:
         raise FormatError(message, offset=place, spec="APPNOTE 4.4.8")
 
 
-def _refuse_hidden_start(source: Source, records: list[Record], end: int) -> None:
-    """Refuse a file that begins with an entry that the directory does not have: readers from the front take that."""
-    first = min((record.offset for record in records), default=end)
-    if first and read(source, 0, min(first, len(spec.LOCAL))) == spec.LOCAL:
-        message = "the file begins with an entry that the central directory does not have"
-        raise FormatError(message, offset=0, spec="APPNOTE 4.3.6")
+def _refuse_hidden_start(source: Source, first: int) -> None:
+    """Refuse entries before the first one of the directory: readers that go through the file from its front take them.
+
+    What else stands there, such as the program of a self-extracting archive, is nobody's entry.
+    """
+    overlap = len(spec.LOCAL) - 1
+    for start in range(0, first, CHUNK):
+        place = read(source, start, min(CHUNK + overlap, first - start)).find(spec.LOCAL)
+        if place >= 0:
+            message = "an entry that the central directory does not have stands before the first one"
+            raise FormatError(message, offset=start + place, spec="APPNOTE 4.3.6")
 
 
 def _bound(found: list[Record], end: int) -> list[Record]:

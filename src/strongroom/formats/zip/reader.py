@@ -103,7 +103,7 @@ class Reader:
         plain = decode(codec, request, packed)
         if record.aes is None or record.aes.version == 1:
             plain = self._with_crc(record, plain, whole=not first)
-        for chunk in plain:
+        for chunk in _ended(plain, request.size):
             if skip < len(chunk):
                 yield chunk[skip:]
             skip = max(skip - len(chunk), 0)
@@ -214,7 +214,10 @@ class Reader:
             raise FormatError(message, offset=record.offset, spec="APPNOTE 4.3.7")
 
     def _check_gap(self, record: Record, end: int, descriptor: tuple[int, int, int] | None) -> None:
-        """Check the data descriptor (APPNOTE 4.3.9), and that no entry hides behind the data."""
+        """Check the data descriptor (APPNOTE 4.3.9), and that nothing hides behind the data.
+
+        Readers that go through the file from its front look for an entry there, some of them byte by byte.
+        """
         gap = read(self._source, end, min(record.limit - end, 64))
         if descriptor is not None:
             form = next((form for form in spec.descriptors(*descriptor) if gap.startswith(form)), None)
@@ -222,9 +225,10 @@ class Reader:
                 message = f"the data descriptor of {record.entry.name!r} differs from the central directory"
                 raise FormatError(message, offset=end, spec="APPNOTE 4.3.9")
             gap = gap[len(form) :]
-        if gap.startswith(spec.LOCAL):
-            message = f"an entry that the central directory does not have follows {record.entry.name!r}"
-            raise FormatError(message, offset=end)
+            end += len(form)
+        if gap:
+            message = f"bytes that the central directory does not have follow {record.entry.name!r}"
+            raise FormatError(message, offset=end, spec="APPNOTE 4.3.6")
 
     # What the data is, packed
 
@@ -417,6 +421,21 @@ class Reader:
                 raise TamperedError(message + ("" if record.aes else ": the password is wrong, or the data damaged"))
             raise FormatError(message, offset=record.offset, spec="APPNOTE 4.4.7")
         yield from held or ()
+
+
+def _ended(plain: Iterator[memoryview], size: int) -> Iterator[memoryview]:
+    """Give `plain`, the last piece only once the end was checked: whoever has `size` bytes asks for nothing more."""
+    for chunk in plain:
+        size -= len(chunk)
+        if size > 0:
+            yield chunk
+            continue
+        last = bytearray(chunk)  # the piece itself is gone once the next is asked for
+        try:
+            deque(plain, maxlen=0)
+            yield memoryview(last)
+        finally:
+            wipe(last)
 
 
 def _slot() -> tuple[memoryview, memoryview]:

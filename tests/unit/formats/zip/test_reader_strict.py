@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import stat
 import struct
 import sys
 import unicodedata
@@ -222,7 +223,7 @@ def test_impossible_sizes(item: Item) -> None:
 
 def test_folders_may_hold_an_empty_stream() -> None:
     """Archive Utility writes folders as an empty deflate stream of two bytes."""
-    with open_(join(Item(name=b"a/", body=b"\3\0", size=0, method=8))) as room:
+    with open_(join(folder("a").but(body=b"\3\0", method=8))) as room:
         assert room.verify().ok
         assert room.entries[0].kind == "directory"
 
@@ -232,11 +233,42 @@ def test_hidden_entries() -> None:
     a, b = aes("a.txt", DATA), aes("b.txt", b"")
     hidden = join(aes("hidden", b"!"))
     hidden = hidden[: hidden.index(spec.CENTRAL)]
-    for archive in (join(a.but(gap=hidden), b), join(a, b.but(gap=hidden)), join(a, prefix=hidden)):
-        refused(archive)
-    with pytest.raises(FormatError):
-        open_(hidden + join())
-    assert read(join(a.but(gap=b"a gap without an entry"), b)) == DATA
+    for junk in (b"", b"#", bytes(2 * MIB)):
+        behind = junk + hidden
+        for archive in (join(a.but(gap=behind), b), join(a, b.but(gap=behind)), join(a, prefix=behind)):
+            refused(archive)
+        with pytest.raises(FormatError):
+            open_(behind + join())
+    refused(join(a.but(gap=b"#"), b))
+
+
+def test_a_kind_that_readers_disagree_about() -> None:
+    """A file that its attributes call a folder, which other tools then make in its place, is refused; so is the reverse."""
+    item = aes("a.txt", DATA)
+    refused(join(item.but(external=stat.S_IFDIR << 16)))
+    refused(join(item.but(external=0x10, made_by=63)))
+    refused(join(folder("a").but(external=(stat.S_IFREG | 0o600) << 16)))
+    assert read(join(item.but(external=(stat.S_IFIFO | 0o600) << 16))) == DATA  # as Info-ZIP has what came by a pipe
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "store"])
+def test_a_size_that_cuts_data_short(method: str) -> None:
+    """A lowered size, which no authentication code covers, is an error also for who reads no further than that."""
+    archive = join(aes("a.txt", DATA, method).but(size=len(DATA) - 1))
+    refused(archive)
+    with open_(archive) as room, pytest.raises(FormatError):
+        room.open("a.txt", "rb").read()
+
+
+def test_a_crc_at_the_end_of_a_long_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CRC-32 of an entry that is not held back whole is compared before its last piece is given out."""
+    monkeypatch.setattr("strongroom.formats.zip.reader._WHOLE", MIB)
+    data = noise(2 * MIB)
+    archive = join(plain("a.txt", data).but(crc=1))
+    with open_(archive, allow_plaintext=True) as room, room.open("a.txt", "rb") as file:
+        assert file.read(MIB) == data[:MIB]
+        with pytest.raises(FormatError):
+            file.read()
 
 
 def test_two_archives_in_one_file() -> None:
