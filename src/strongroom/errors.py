@@ -70,6 +70,9 @@ class OutputError(StrongroomError):
 class OutputExistsError(OutputError, FileExistsError):
     """The target is there, and overwriting was not asked for."""
 
+    def __str__(self) -> str:  # OSError would show its number and no message
+        return Exception.__str__(self)
+
 
 class SecureMemoryError(StrongroomError):
     """Memory could not be protected as the caller demanded."""

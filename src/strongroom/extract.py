@@ -43,6 +43,9 @@ def extract(
         if isinstance(error, FileExistsError) and not isinstance(error, OutputError):
             message = f"{error.filename} is there already; what was extracted before it is removed again"
             raise OutputExistsError(message) from error
+        if isinstance(error, UnicodeEncodeError):
+            message = f"{error.object!r} is no name in this system's encoding; what was extracted is removed again"
+            raise OutputError(message) from error
         if isinstance(error, OSError) and not isinstance(error, OutputError):
             message = f"{error.filename or folder}: {error.strerror}; what was extracted is removed again"
             raise OutputError(message) from error

@@ -1,4 +1,4 @@
-"""Entry names: `/`-separated, relative, and such that they can be extracted safely on any system (P8)."""
+"""Entry names: `/`-separated, relative, and such that they lead out of no folder on any system (P8)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def fault(name: str) -> str | None:
         return f"lies more than {_DEEPEST} folders deep"
     if ".." in parts:
         return "leads out of its folder"
+    if any(" " in part and not part.strip(". ") for part in parts):
+        return "has a component of dots and spaces alone, which Windows cuts off"
     if "." in parts or "" in parts:
         return "has an empty or '.' component"
     return None

@@ -12,7 +12,6 @@ import fcntl
 import io
 import mmap
 import os
-import re
 import stat
 import warnings
 from collections import deque
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, NoReturn, Protoco
 from strongroom.errors import OutputError, OutputExistsError, StrongroomWarning
 from strongroom.flow import Pipeline, Stage
 from strongroom.limits import MIB
-from strongroom.source import FileSource
+from strongroom.source import PARTIAL, FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from strongroom.source import Source
 
 _BUFFER: Final = 4 * MIB  # measured: O_DIRECT writes 3.8 GB/s in pieces of 4 MiB, 2.8 GB/s in pieces of 1 MiB
-_HIDDEN: Final = re.compile(r"\.strongroom-[0-9a-f]{16}\.partial")
 _NO_TMPFILE: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 _NO_LINK: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.ENOENT, errno.EXDEV)
 _RENAME_NOREPLACE: Final = 1
@@ -85,9 +83,12 @@ class FileOutput:
     patchable = True
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, threads: int = 1) -> None:
-        self._path = os.path.abspath(os.fsdecode(path))
+        self._path = os.path.join(os.getcwd(), os.fsdecode(path))  # not abspath, for which "link/.." is nowhere
         self._overwrite = overwrite
         folder, self._name = os.path.split(self._path)
+        if self._name in ("", ".", ".."):
+            message = f"{self._path} names a folder, not a file"
+            raise OutputError(message)
         self._process = os.getpid()
         self._hidden: str | None = None
         self._descriptor: int | None = None
@@ -233,8 +234,11 @@ class FileOutput:
 
     def reread(self) -> Source:
         """See `Output`."""
-        os.posix_fadvise(self._open_descriptor(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return FileSource(os.dup(self._open_descriptor()))
+        try:
+            os.posix_fadvise(self._open_descriptor(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return FileSource(os.dup(self._open_descriptor()), self._path)
+        except OSError as error:
+            raise self._failed("it cannot be read again", error) from error
 
     def publish(self) -> None:
         """See `Output`."""
@@ -315,7 +319,7 @@ def _lock(descriptor: int) -> None:
 def _sweep(folder: int) -> None:
     """Remove hidden files that a killed process left: those of this user that nobody holds locked."""
     with os.scandir(folder) as found:
-        names = [item.name for item in found if _HIDDEN.fullmatch(item.name)]
+        names = [item.name for item in found if PARTIAL.fullmatch(item.name)]
     for name in names:
         with suppress(OSError):
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import threading
 import warnings
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from strongroom.limits import Limits
+
+PARTIAL: Final = re.compile(r"\.strongroom-[0-9a-f]{16}\.partial")
+"""The hidden names of `output`. A file of such a name is half an archive, and nobody's to seal."""
 
 _EARLIEST: Final = -62_135_596_800  # the first second of the year 1, and the last one of 9999, in Unix time:
 _LATEST: Final = 253_402_300_799  # file systems go further than datetime
@@ -46,10 +50,11 @@ def read(source: Source, offset: int, length: int) -> bytes:
 
 
 class FileSource:
-    """A regular file, read with `pread`. Takes over the descriptor."""
+    """A regular file, read with `pread`. Takes over the descriptor; `name` is what an error of the disk says of it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor: int | None = descriptor
+        self._name = name
         self.size = os.lseek(descriptor, 0, os.SEEK_END)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -58,7 +63,11 @@ class FileSource:
             message = "the archive is closed"
             raise ValueError(message)
         while buffer:
-            count = os.preadv(self._descriptor, [buffer], offset)
+            try:
+                count = os.preadv(self._descriptor, [buffer], offset)
+            except OSError as error:
+                error.filename = self._name
+                raise
             if not count:
                 raise TruncatedError(_CHANGED, offset=offset)
             offset += count
@@ -135,7 +144,7 @@ def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Sour
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
-            return FileSource(descriptor)
+            return FileSource(descriptor, os.fsdecode(path))
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             os.close(descriptor)
             number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
@@ -188,7 +197,9 @@ def local_tree(path: str | os.PathLike[str], name: str | None = None) -> Iterato
         if not file.folder:
             continue
         with os.scandir(file.path) as found:
-            items = sorted(found, key=lambda item: item.name, reverse=True)
+            items = sorted(
+                (item for item in found if not PARTIAL.fullmatch(item.name)), key=lambda item: item.name, reverse=True
+            )
         for item in items:
             if item.is_dir(follow_symlinks=False) or item.is_file(follow_symlinks=False):
                 todo.append(_local_file(item.path, f"{file.name}/{item.name}", item.stat(follow_symlinks=False)))

@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -209,3 +211,20 @@ def test_symlinks_are_left_out(tmp_path: Path) -> None:
             room.extract(tmp_path)
     assert [warning.filename for warning in caught] == [__file__]
     assert tree(tmp_path) == {"b": b"file"}
+
+
+def test_a_name_outside_the_systems_encoding(tmp_path: Path) -> None:
+    """A name that a file cannot have here is an error of ours, and what was extracted before it is removed."""
+    strongroom.seal({"a": b"x", "é": b"y"}, tmp_path / "a.zip", password="pass")
+    code = f"""
+import strongroom
+with strongroom.open({str(tmp_path / "a.zip")!r}, password="pass") as room:
+    try:
+        room.extract({str(tmp_path / "out")!r})
+    except strongroom.OutputError:
+        print("refused")
+"""
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "refused\n"
+    assert listing(tmp_path) == ["a.zip"]

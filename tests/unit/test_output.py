@@ -153,7 +153,25 @@ def test_existing_file_is_refused(tmp_path: Path, kind: str) -> None:
     with nothing_left(tmp_path), pytest.raises(OutputExistsError) as caught:
         FileOutput(tmp_path / "a")
     assert isinstance(caught.value, FileExistsError)
+    assert str(tmp_path / "a") in str(caught.value)
+    assert "None" not in str(caught.value)  # as OSError would have it
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_link_in_the_path(tmp_path: Path, kind: str) -> None:
+    """A path leads where the system has it lead: `link/..` is the parent of what the link stands for."""
+    (tmp_path / "other/sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("other/sub")
+    write(make(tmp_path / "link/../a", kind), b"new")
+    assert (tmp_path / "other/a").read_bytes() == b"new"
+    assert listing(tmp_path) == ["link", "other"]
+
+
+@pytest.mark.parametrize("name", ["a/", "a/.", ".."])
+def test_the_name_of_a_folder(tmp_path: Path, name: str) -> None:
+    """A path that ends as a folder's does is refused, and not taken for that of a file."""
+    with nothing_left(tmp_path), pytest.raises(OutputError):
+        FileOutput(f"{tmp_path}/{name}")
 
 
 def test_file_that_appears_meanwhile_is_refused(tmp_path: Path, kind: str) -> None:

@@ -182,7 +182,7 @@ def test_refused_descriptor_stays_the_callers() -> None:
     """Where a descriptor cannot seek, it is not taken over."""
     ours, theirs = os.pipe()
     with pytest.raises(OSError):
-        FileSource(ours)
+        FileSource(ours, "a.zip")
     gc.collect()
     os.close(ours)
     os.close(theirs)
@@ -237,6 +237,7 @@ def test_local_tree_leaves_links_out(tmp_path: Path) -> None:
     root.mkdir()
     (root / "link").symlink_to("/etc/passwd")
     (root / "folder").symlink_to(tmp_path)
+    (root / ".strongroom-0123456789abcdef.partial").write_bytes(b"what a kill left of an archive")
     os.mkfifo(root / "fifo")
     (tmp_path / "linked").symlink_to(root)
     with pytest.warns(StrongroomWarning) as caught:

@@ -154,10 +154,7 @@ class WriteRoom(Room):
         if modified.utcoffset() is None:
             message = "modified is an aware datetime, with a time zone"
             raise ValueError(message)
-        if reason := self._tree.add(name, folder=kind == "directory"):
-            message = f"entry name {name!r} {reason}"
-            raise ValueError(message)
-        if (size := len(name.encode())) > _LONGEST_NAME:
+        if (size := len(name.encode(errors="surrogatepass"))) > _LONGEST_NAME:
             message = f"the entry name has {size} bytes; readers are only sure to take {_LONGEST_NAME}"
             raise ValueError(message)
         try:
@@ -165,6 +162,9 @@ class WriteRoom(Room):
         except OverflowError:
             message = "modified is outside the years 1 to 9999 in UTC"
             raise ValueError(message) from None
+        if reason := self._tree.add(name, folder=kind == "directory"):  # last, since it takes the name
+            message = f"entry name {name!r} {reason}"
+            raise ValueError(message)
         member = Member(name=name, kind=kind, modified=modified, mode=mode & 0o777)
         self._total = self._expected
         self._encoder = self._writer.entry(member)
@@ -198,6 +198,9 @@ class WriteRoom(Room):
                 found = "entries are missing"
         except StrongroomError as error:  # of any class: that it is a WrongKeyError, for one, would mislead
             found = error
+        except OSError as error:
+            message = f"{error.filename}: it cannot be read again: {error.strerror}; what was there before is as it was"
+            raise OutputError(message) from error
         finally:
             source.close()
         if found is not None:
