@@ -9,7 +9,7 @@ from typing import Final
 
 from strongroom.limits import KIB
 from strongroom.memory.report import Check
-from strongroom.memory.secret import SecretBuffer
+from strongroom.memory.secret import available
 
 _ENOUGH: Final = 64 * KIB  # what keys and passwords of one process need at most
 _UNKNOWN: Final = "the system does not tell"
@@ -30,9 +30,8 @@ def machine(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> tuple[Check
 
 def _secret_memory() -> Check:
     name = "secret memory"
-    with SecretBuffer(1) as buffer:
-        if buffer.protection == "memfd_secret":
-            return Check(name, ok=True, found="memfd_secret works")
+    if available() == "memfd_secret":
+        return Check(name, ok=True, found="memfd_secret works")
     advice = "Linux 6.5 or later has it; from 5.14 on, boot with secretmem.enable=1"
     return Check(name, ok=False, found="there is no memfd_secret, or it is refused", advice=advice)
 

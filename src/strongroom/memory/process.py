@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from strongroom.memory import pages
 from strongroom.memory.report import Check, ProtectionReport
-from strongroom.memory.secret import SecretBuffer
+from strongroom.memory.secret import available
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,9 +86,8 @@ def _keeps_freed_blocks() -> bool:
 
 def _secrets() -> Check:
     name = "passwords and keys"
-    with SecretBuffer(1) as buffer:
-        protection = buffer.protection
-    if pages.downgraded:
+    protection = available()
+    if pages.downgraded or protection == "none":
         advice = "raise the lock limit: ulimit -l, or LimitMEMLOCK= of a service"
         return Check(name, ok=False, found="some are not locked in memory, and may be swapped", advice=advice)
     where = "secret memory, which not even root reads" if protection == "memfd_secret" else "locked memory"

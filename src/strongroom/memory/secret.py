@@ -6,6 +6,7 @@ import hmac
 import mmap
 from typing import TYPE_CHECKING, Final, NoReturn, Self, cast
 
+from strongroom.errors import SecureMemoryError
 from strongroom.memory.pages import Pages, Protection, fill_random, lock_limit, locked_bytes
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class SecretBuffer(Pages):
     def __reduce__(self) -> NoReturn:
         message = "a secret is not pickled"
         raise TypeError(message)
+
+
+def available() -> Protection:
+    """Return the protection that one more secret would get."""
+    try:
+        with SecretBuffer(1, locked=True) as buffer:
+            return buffer.protection
+    except SecureMemoryError:
+        return "none"
 
 
 class Scratch(SecretBuffer):

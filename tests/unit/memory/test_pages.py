@@ -211,8 +211,10 @@ def test_does_not_change_its_size(way: str) -> None:
 
 
 LIMITED = """
-import os, resource, sys, warnings
+import io, os, resource, sys, warnings
 import strongroom
+strongroom.seal({"a": b""}, io.BytesIO(), format="zip", password="pass")  # loads what nobody may not read
+import concurrent.futures.thread, strongroom.formats.zip.reader, strongroom.memory.process
 from strongroom.memory import pages
 from strongroom.memory.secret import Scratch
 pages.has_memfd_secret = sys.argv[1] == "memfd_secret"
@@ -286,6 +288,36 @@ assert Scratch(65_536).protection == "none"
 keys = [strongroom.SecretBuffer(32, locked=True) for _ in range(8)]
 small.pop(0).close()
 assert Scratch(1).protection == "mlock"
+assert not pages.downgraded
+""",
+    )
+
+
+def test_report_without_locked_memory(way: str) -> None:
+    """What cannot be locked, or was not, is reported; the report itself never warns."""
+    limited(
+        way,
+        """
+warnings.simplefilter("error")
+rows = lambda: {check.name: check for check in strongroom.harden().checks}
+assert rows()["passwords and keys"].ok
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+assert not rows()["passwords and keys"].ok
+assert "LimitMEMLOCK" in rows()["passwords and keys"].advice
+""",
+    )
+
+
+def test_small_limit_is_enough_for_archives(way: str) -> None:
+    """Sealing and reading a ZIP file of many entries, with many threads, needs no more than 64 KiB of locked memory."""
+    limited(
+        way,
+        """
+warnings.simplefilter("error")
+stream = io.BytesIO()
+strongroom.seal({str(number): b"data" for number in range(500)}, stream, format="zip", password="pass", threads=16)
+with strongroom.open(stream, password="pass") as room:
+    assert [room.read(entry.name) for entry in room] == [b"data"] * 500
 assert not pages.downgraded
 """,
     )
