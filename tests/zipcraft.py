@@ -8,11 +8,13 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.memory.secret import Secret
+from strongroom.memory.slots import Slots
 
 PASSWORD: Final = "a made-up password"
 TIME: Final = 0x5A21_6000  # 2025-01-01 12:00
@@ -69,7 +71,8 @@ def aes(
     """An entry under AES; `packed` takes the place of the compressed data."""
     packed = PACKERS[method](data) if packed is None else packed
     salt = hashlib.sha256(name.encode()).digest()[: bits // 16]
-    with Secret(password) as secret, crypto.Keys(secret, salt, bits) as keys:
+    slots = Slots(crypto.KEYS_SIZE)
+    with Secret(password) as secret, closing(slots), crypto.Keys(secret, salt, bits, slots) as keys:
         out = memoryview(bytearray(len(packed) + crypto.SLACK))
         keys.keystream().apply(memoryview(packed), out)
         authenticator = keys.authenticator()

@@ -1,28 +1,28 @@
 """strongroom: sensitive data from memory into encrypted archives on a local disk, and back, never as plaintext."""
 
-from typing import TYPE_CHECKING
-
-from strongroom.errors import (
-    EntryNotFoundError,
-    FormatError,
-    LimitError,
-    OutputError,
-    OutputExistsError,
-    SecureMemoryError,
-    StrongroomError,
-    StrongroomWarning,
-    TamperedError,
-    TruncatedError,
-    UnsupportedError,
-    WrongKeyError,
-)
-from strongroom.formats import Entry
-from strongroom.limits import Limits
-from strongroom.memory.secret import Secret, SecretBuffer
-from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal
-
+TYPE_CHECKING = False  # as type checkers know it; importing typing would double the time that this takes
 if TYPE_CHECKING:
+    from strongroom.errors import (
+        EntryNotFoundError,
+        FormatError,
+        LimitError,
+        OutputError,
+        OutputExistsError,
+        SecureMemoryError,
+        StrongroomError,
+        StrongroomWarning,
+        TamperedError,
+        TruncatedError,
+        UnsupportedError,
+        WrongKeyError,
+    )
+    from strongroom.formats import Entry
     from strongroom.fs.ram import RamFS
+    from strongroom.limits import Limits
+    from strongroom.memory.process import harden
+    from strongroom.memory.report import ProtectionReport
+    from strongroom.memory.secret import Secret, SecretBuffer
+    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal
 
 __all__ = [
     "Entry",
@@ -33,6 +33,7 @@ __all__ = [
     "Limits",
     "OutputError",
     "OutputExistsError",
+    "ProtectionReport",
     "RamFS",
     "ReadRoom",
     "Report",
@@ -48,15 +49,33 @@ __all__ = [
     "WriteRoom",
     "WrongKeyError",
     "create",
+    "harden",
     "open",
     "seal",
 ]
 
+# Where what is no error is found. Each loads on first use: the command line starts twice, and pays for none of it once.
+_HOMES = {
+    "Entry": "formats",
+    "Limits": "limits",
+    "ProtectionReport": "memory.report",
+    "RamFS": "fs.ram",
+    "Secret": "memory.secret",
+    "SecretBuffer": "memory.secret",
+    "harden": "memory.process",
+} | dict.fromkeys(("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal"), "room")
+
 
 def __getattr__(name: str) -> object:
-    if name == "RamFS":  # fsspec takes as long to import as all the rest
-        from strongroom.fs.ram import RamFS  # noqa: PLC0415
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - as above
 
-        return RamFS
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    value: object = getattr(import_module(f"strongroom.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

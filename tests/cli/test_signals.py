@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +82,24 @@ def test_nohup_is_respected(desk: Desk) -> None:
     process.send_signal(signal.SIGHUP)
     assert ended(process) == (0, b"", b"")
     assert desk.names() == ["a.zip"]
+
+
+HELD = """
+import os, signal
+from strongroom.cli.signals import Stopped, raise_on_signals, signals_held
+raise_on_signals()
+try:
+    with signals_held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("whole")
+    print("never")
+except Stopped as stop:
+    print(stop.number)
+"""
+
+
+def test_a_signal_waits_while_a_program_is_started() -> None:
+    """What asks for the end while a program is being started does so once that is known, and can be ended."""
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert done.stdout == "whole\n15\n"

@@ -19,6 +19,7 @@ import strongroom
 from strongroom import OutputError, Secret, WriteRoom
 from strongroom.flow import CHUNK
 from strongroom.formats.zip import crypto
+from strongroom.memory.slots import Slots
 from strongroom.room.base import Progress
 from strongroom.room.files import EntryFile, TextEntryFile
 from tests.helpers import listing, noise, nothing_left
@@ -169,11 +170,11 @@ def test_key_derivation_fails(path: Path, threads: int, monkeypatch: pytest.Monk
     class Failing(real):  # type: ignore[misc,valid-type]
         made = 0
 
-        def __init__(self, password: Secret, salt: bytes, key_bits: int) -> None:
+        def __init__(self, password: Secret, salt: bytes, key_bits: int, slots: Slots) -> None:
             Failing.made += 1
             if Failing.made > 3:
                 raise Boom
-            super().__init__(password, salt, key_bits)
+            super().__init__(password, salt, key_bits, slots)
 
     monkeypatch.setattr(crypto, "Keys", Failing)
     room = create(path, threads)

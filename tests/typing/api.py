@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 import strongroom
-from strongroom import Entry, Limits, ReadRoom, Report, Secret, SecretBuffer, StrongroomError, WriteRoom
+from strongroom import (
+    Entry,
+    Limits,
+    ProtectionReport,
+    ReadRoom,
+    Report,
+    Secret,
+    SecretBuffer,
+    StrongroomError,
+    WriteRoom,
+)
 
 
 def four_lines(password: str) -> bytes:
@@ -117,3 +127,18 @@ def errors() -> str | None:
     except (strongroom.OutputExistsError, StrongroomError) as error:
         return str(error)
     return ""
+
+
+def protected_memory() -> list[tuple[str, bool, str, str]]:
+    """What keeps secrets in memory, and what is told of it."""
+    with Secret("password", locked=True) as secret, Secret.take(bytearray(b"password"), locked=True) as taken:
+        same: bool = secret == taken
+        way: str = secret.protection
+        print(same, way)
+    with SecretBuffer(10, locked=True) as buffer, SecretBuffer.random(32) as key:
+        buffer[:] = b"0123456789"
+        key.check_process()
+    report: ProtectionReport = strongroom.harden()
+    if report.ok:
+        return []
+    return [(check.name, check.ok, check.found, check.advice) for check in report.checks]

@@ -18,7 +18,7 @@ from strongroom.limits import KIB
 from strongroom.memory.secret import Secret, SecretBuffer
 
 TRIES: Final = 3
-_LONGEST: Final = 64 * KIB  # beyond this it is not a password, but the wrong file
+_LONGEST: Final = 4 * KIB - 1  # beyond this it is not a password, but the wrong file; and it fits a page
 _READABLE_BY_OTHERS: Final = 0o044
 
 
@@ -130,10 +130,10 @@ def _read(descriptor: int, what: str) -> Secret | None:
         if size > _LONGEST:
             message = f"{what} is longer than any password, which has at most {_LONGEST} bytes"
             raise Misuse(message)
-        for ending in (b"\r\n", b"\n"):
-            if size >= len(ending) and view[size - len(ending) : size].tobytes() == ending:
-                size -= len(ending)
+        for ending in b"\n\r":
+            if not size or view[size - 1] != ending:
                 break
+            size -= 1
         return Secret(view[:size]) if size else None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import FrameType
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,6 +26,22 @@ def raise_on_signals() -> None:
     for number in _STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job of a shell script
             signal.signal(number, _stop)
+
+
+@contextmanager
+def signals_held() -> Generator[None]:
+    """Have a signal that asks for the end wait for that of the block: one that starts a program must learn of it."""
+    came: list[int] = []
+    held = [number for number in _STOPPING if signal.getsignal(number) is _stop]
+    for number in held:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number in held:
+            signal.signal(number, _stop)
+    if came:
+        _stop(came[0], None)
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:

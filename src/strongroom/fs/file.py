@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from strongroom.fs.base import FileSystem
     from strongroom.fs.pages import File, PageStore
-    from strongroom.memory.secret import SecretBuffer
+    from strongroom.memory.secret import Scratch
 
 _PEEK: Final = 512  # what `readline` looks at first: a line or two
 
@@ -33,7 +33,7 @@ class RamFile(io.BufferedIOBase):
 
     fs: FileSystem | None = None
     # What `close` needs also where Ctrl-C came while the object was made.
-    _buffer: SecretBuffer | None = None
+    _buffer: Scratch | None = None
     _link: Callable[[], None] | None = None  # what puts the file into its folder, once `commit` is called
     _held = False  # whether the pages are held for it
     _ending = False

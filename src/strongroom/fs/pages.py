@@ -8,9 +8,7 @@ nonce and address stay outside the slabs. So a page that is changed, moved, or p
 from __future__ import annotations
 
 import itertools
-import os
 import time
-from pathlib import Path
 from struct import Struct
 from typing import Final
 
@@ -21,7 +19,7 @@ from strongroom.errors import LimitError, TamperedError
 from strongroom.fs.guard import Guard
 from strongroom.fs.heap import SLAB, Heap
 from strongroom.limits import KIB
-from strongroom.memory.secret import SecretBuffer, wipe
+from strongroom.memory.secret import Scratch, SecretBuffer, wipe
 
 PAGE: Final = 64 * KIB
 _TAG: Final = 16
@@ -71,11 +69,10 @@ class PageStore:
         self._files = itertools.count(1)
         self._nonces = itertools.count(1)
         self._cipher: AESGCM | None = None
-        self._key = SecretBuffer(32)
-        _fill_random(self._key)
-        self._scratch = SecretBuffer(PAGE)  # wiped by each call that used it
-        self._pool: list[SecretBuffer] = []
-        self._lent: dict[int, SecretBuffer] = {}
+        self._key = SecretBuffer.random(32)
+        self._scratch = Scratch(PAGE)  # wiped by each call that used it
+        self._pool: list[Scratch] = []
+        self._lent: dict[int, Scratch] = {}
 
     @property
     def used(self) -> int:
@@ -177,13 +174,13 @@ class PageStore:
             wipe(scratch)
             self._changed(target)
 
-    def lend(self) -> SecretBuffer:
+    def lend(self) -> Scratch:
         """Lend a buffer of one page for plaintext. It is wiped by `take_back`, and by `close` at the latest."""
-        buffer = self._pool.pop() if self._pool else SecretBuffer(PAGE)
+        buffer = self._pool.pop() if self._pool else Scratch(PAGE)
         self._lent[id(buffer)] = buffer
         return buffer
 
-    def take_back(self, buffer: SecretBuffer) -> None:
+    def take_back(self, buffer: Scratch) -> None:
         """Wipe a buffer that was lent."""
         wipe(buffer)
         if self._lent.pop(id(buffer), None) is None:
@@ -319,14 +316,3 @@ def _fields(page: int) -> tuple[int, int, int]:
 def _clear(page: memoryview, start: int) -> None:
     if start < len(page):
         wipe(page[start:])
-
-
-def _fill_random(buffer: SecretBuffer) -> None:
-    # Straight from the kernel into the buffer: what os.urandom returns is a copy of the key that nobody can wipe.
-    try:
-        with Path("/dev/urandom").open("rb", buffering=0) as source:
-            filled = source.readinto(memoryview(buffer))
-    except OSError:
-        filled = 0
-    if filled != len(buffer):
-        buffer[:] = os.urandom(len(buffer))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hmac
 import mmap
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, Self, cast
 
 from strongroom.errors import SecureMemoryError
+from strongroom.memory.pages import Pages, Protection, fill_random, lock_limit, locked_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _ZEROS: Final = memoryview(bytes(1 << 20))
-
-# Not in Python's mmap module before 3.13; the numbers are the kernel's (linux/mman.h).
-_MADV_DONTDUMP: Final = getattr(mmap, "MADV_DONTDUMP", 16)
-_MADV_WIPEONFORK: Final = getattr(mmap, "MADV_WIPEONFORK", 18)
 
 
 def wipe(buffer: bytearray | memoryview | mmap.mmap) -> None:
@@ -28,48 +23,45 @@ def wipe(buffer: bytearray | memoryview | mmap.mmap) -> None:
             part[:] = _ZEROS[: len(part)]
 
 
-class SecretBuffer(mmap.mmap):
-    """`size` bytes of writable memory of their own pages: kept out of core dumps and child processes, wiped on close.
+class SecretBuffer(Pages):
+    """`size` bytes of writable memory for passwords and keys: of their own pages, locked, and wiped on close.
 
-    A context manager with the buffer protocol; after `close()` every use is a `ValueError`. Compared in constant
-    time, unhashable, not picklable, and its repr shows a length only.
+    A context manager with the buffer protocol; after `close()` every use is a `ValueError`, and in a forked child that
+    or a `SecureMemoryError`. Compared in constant time, unhashable, not picklable, and its repr shows a length only.
+
+    `protection` says what keeps the memory from swap: "memfd_secret", "mlock" or, where the limit is used up, "none".
+    That is warned of once, or with `locked=True` a `SecureMemoryError`.
     """
 
-    _process: int
-
-    def __new__(cls, size: int) -> Self:  # noqa: D102 - the class says it
+    def __new__(cls, size: int, *, locked: bool = False) -> Self:  # noqa: D102 - the class says it
         if size < 1:
             message = "a password or secret is empty; it has at least 1 byte"
             raise ValueError(message)
-        self = super().__new__(cls, -1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        for advice in (_MADV_DONTDUMP, _MADV_WIPEONFORK):
-            self.madvise(advice)
-        self._process = os.getpid()
-        return self
+        return super().__new__(cls, size, locked=locked)
 
-    def check_process(self) -> None:
-        """Raise `SecureMemoryError` in a forked child, where the memory holds zeros and not the secret."""
-        if os.getpid() != self._process:
-            message = "a secret does not go to a forked child"
-            raise SecureMemoryError(message)
+    @classmethod
+    def random(cls, size: int) -> Self:
+        """Make a key. It comes straight from the kernel: what `os.urandom` returns is a copy that nobody can wipe."""
+        self = cls(size)
+        fill_random(self)
+        return self
 
     def close(self) -> None:
         """Wipe the memory and give it back. While views are still out, they show zeros and keep the pages."""
-        if not self.closed:
-            wipe(self)
-            with suppress(BufferError):
-                super().close()
+        self._wipe()
+        super().close()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _wipe(self) -> None:
+        if not self.closed and self.ours:
+            wipe(self)
 
     def __del__(self) -> None:
-        if not self.closed:
-            wipe(self)
+        self._wipe()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (SecretBuffer, bytes, bytearray, memoryview)):
             return NotImplemented
+        self.check_process()
         with memoryview(self) as mine, memoryview(cast("Buffer", other)) as theirs:
             return hmac.compare_digest(mine, theirs)
 
@@ -83,38 +75,69 @@ class SecretBuffer(mmap.mmap):
         raise TypeError(message)
 
 
+def available() -> Protection:
+    """Return the protection that one more secret would get."""
+    try:
+        with SecretBuffer(1, locked=True) as buffer:
+            return buffer.protection
+    except SecureMemoryError:
+        return "none"
+
+
+class Scratch(SecretBuffer):
+    """Room for plaintext: as a SecretBuffer, but what it may lock is half of the limit, and nobody is warned.
+
+    The other half is for keys, which are short, and which swap must not get in any case. Input and output past the page
+    cache, which cannot use secret memory, can use this.
+    """
+
+    def _protect(self) -> Protection:
+        limit = lock_limit()
+        if limit is None or locked_bytes(Scratch) + len(self) <= limit // 2:
+            return self._lock()
+        self._keep()
+        return "none"
+
+    def _report(self, *, demanded: bool) -> None:
+        if demanded:
+            super()._report(demanded=True)
+
+
 class Secret(SecretBuffer):
     """A password or key. Text is encoded as UTF-8, without normalisation.
 
     Takes a `str` or a bytes-like object, or another Secret, and copies it; `Secret.take` also wipes what it copied.
-    Raises `ValueError` for an empty value and for text with lone surrogates, which have no encoding.
+    Raises `ValueError` for an empty value and for text with lone surrogates, which have no encoding; the rest is as for
+    a SecretBuffer.
     """
 
-    def __new__(cls, value: str | Buffer) -> Self:  # noqa: D102 - the class says it
+    def __new__(cls, value: str | Buffer, *, locked: bool = False) -> Self:  # noqa: D102 - the class says it
         try:
             if isinstance(value, str):
-                return cls._from_text(value)
+                return cls._from_text(value, locked=locked)
+            if isinstance(value, SecretBuffer):
+                value.check_process()
             with memoryview(value).cast("B") as view:
-                self = super().__new__(cls, len(view))
+                self = super().__new__(cls, len(view), locked=locked)
                 self[:] = view
                 return self
         finally:
             del value  # as in _from_text
 
     @classmethod
-    def take(cls, value: bytearray) -> Self:
+    def take(cls, value: bytearray, *, locked: bool = False) -> Self:
         """Make a Secret of `value` and wipe `value`; raises `TypeError` for anything but a bytearray."""
         if not isinstance(cast("object", value), bytearray):
             del value  # as in _from_text
             message = "only a bytearray can be taken, since only that can be wiped"
             raise TypeError(message)
         try:
-            return cls(value)
+            return cls(value, locked=locked)
         finally:
             wipe(value)
 
     @classmethod
-    def _from_text(cls, text: str) -> Self:
+    def _from_text(cls, text: str, *, locked: bool) -> Self:
         # Character by character: `text.encode()` would leave a copy that nobody wipes, and its UnicodeEncodeError
         # carries the whole text.
         if any("\ud800" <= character <= "\udfff" for character in text):
@@ -122,7 +145,7 @@ class Secret(SecretBuffer):
             message = "the text has a lone surrogate, which has no encoding"
             raise ValueError(message)
         size = sum(1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text)
-        self = SecretBuffer.__new__(cls, size)
+        self = SecretBuffer.__new__(cls, size, locked=locked)
         position = 0
         for character in text:
             encoded = character.encode()

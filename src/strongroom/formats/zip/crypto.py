@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import WeakSet
 
+from cryptography.exceptions import AlreadyFinalized
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -17,10 +20,13 @@ from strongroom.memory.secret import SecretBuffer
 
 if TYPE_CHECKING:
     from strongroom.memory.secret import Secret
+    from strongroom.memory.slots import Slots
 
 ROUNDS: Final = 1000  # AES II.G; fixed by the format
 VERIFIER_SIZE: Final = 2
 TAG_SIZE: Final = 10
+KEYS_SIZE: Final = 2 * 32 + VERIFIER_SIZE
+"""What the keys of an entry take at most."""
 _BLOCK: Final = 16
 SLACK: Final = 2 * _BLOCK
 """How much longer than its data a buffer for `Keystream.apply` is: whole blocks, and what OpenSSL asks beside them."""
@@ -40,40 +46,54 @@ def overhead(key_bits: int) -> int:
 class Keys:
     """An entry's keys: PBKDF2-HMAC-SHA1, 1000 rounds, of password and salt. AES II.G.
 
-    Wiped by `close()`; a context manager.
+    They live in one of `slots`, which have `KEYS_SIZE`. Wiped by `close()`; a context manager.
     """
 
-    def __init__(self, password: Secret, salt: bytes, key_bits: int) -> None:
+    def __init__(self, password: Secret, salt: bytes, key_bits: int, slots: Slots) -> None:
         password.check_process()
-        size = key_bits // 8
-        self._buffer = SecretBuffer(2 * size + VERIFIER_SIZE)
-        with memoryview(self._buffer) as view, memoryview(password) as secret:
-            PBKDF2HMAC(SHA1(), len(view), salt, ROUNDS).derive_into(secret, view)  # noqa: S303 - the format's
-        self._size = size
-        self._views: list[memoryview] = []
+        self._size = key_bits // 8
+        self._slots = slots
+        self._closed = False
+        self._slot = slots.take()
+        self._keys = self._slot[: 2 * self._size + VERIFIER_SIZE]
+        self._streams: WeakSet[Keystream] = WeakSet()
+        self._authenticators: list[HMAC] = []
+        try:
+            with memoryview(password) as secret:
+                PBKDF2HMAC(SHA1(), len(self._keys), salt, ROUNDS).derive_into(secret, self._keys)  # noqa: S303 - the format's
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def verifier(self) -> bytes:
         """The two bytes that tell a wrong password quickly; they are public, in the file."""
-        return self._buffer[2 * self._size :]
+        return bytes(self._keys[2 * self._size :])
 
     def keystream(self, block: int = 0) -> Keystream:
         """Return the cipher, `block` blocks into the entry."""
-        view = memoryview(self._buffer)[: self._size]
-        self._views.append(view)
-        return Keystream(view, block)
+        stream = Keystream(self._keys[: self._size], block)
+        self._streams.add(stream)
+        return stream
 
     def authenticator(self) -> HMAC:
         """Return the HMAC-SHA1 over the ciphertext, of which `tag` takes the front. AES II.F."""
-        with memoryview(self._buffer) as view:
-            return HMAC(view[self._size : 2 * self._size], SHA1())  # noqa: S303 - the format's
+        authenticator = HMAC(self._keys[self._size : 2 * self._size], SHA1())  # noqa: S303 - the format's
+        self._authenticators.append(authenticator)
+        return authenticator
 
     def close(self) -> None:
-        """Wipe the keys, also under ciphers that are still around."""
-        for view in self._views:
-            view.release()
-        self._views.clear()
-        self._buffer.close()
+        """Wipe the keys, and end what was made of them, in which OpenSSL has copies: tracebacks may hold that."""
+        if self._closed:
+            return
+        self._closed = True
+        for stream in self._streams:
+            stream.close()
+        for authenticator in self._authenticators:
+            with suppress(AlreadyFinalized):
+                authenticator.finalize()
+        self._keys.release()
+        self._slots.give_back(self._slot)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +116,7 @@ class Keystream:
 
     def __init__(self, key: memoryview, block: int = 0) -> None:
         self._block = block + 1
+        self._key = key
         self._algorithm = algorithms.AES(key)
         self._encryptor: Any = None
 
@@ -113,6 +134,11 @@ class Keystream:
         else:
             self._apply_many(data, out, blocks)
         self._block += blocks
+
+    def close(self) -> None:
+        """End it, and let go of the key."""
+        self._encryptor = None
+        self._key.release()
 
     def _apply_few(self, data: memoryview, out: memoryview) -> None:
         start = self._block.to_bytes(_BLOCK, "little")
@@ -141,11 +167,20 @@ class ZipCrypto:
     HEADER_SIZE: Final = 12
 
     def __init__(self, password: Secret) -> None:
-        self._keys = 0x12345678, 0x23456789, 0x34567890
+        password.check_process()
+        self._buffer = SecretBuffer(12)
+        self._keys = memoryview(self._buffer).cast("I")
+        self._keys[0], self._keys[1], self._keys[2] = 0x12345678, 0x23456789, 0x34567890
         self._table = _crc_table()
-        self.decrypt(b"", priming=bytes(password))
+        with memoryview(password) as secret:
+            self.decrypt(b"", priming=secret)
 
-    def decrypt(self, data: bytes | memoryview, priming: bytes = b"") -> bytes:
+    def close(self) -> None:
+        """Wipe the keys."""
+        self._keys.release()
+        self._buffer.close()
+
+    def decrypt(self, data: bytes | memoryview, priming: bytes | memoryview = b"") -> bytearray:
         """Decrypt `data`, or first mix `priming` into the keys."""
         table = self._table
         key0, key1, key2 = self._keys
@@ -159,8 +194,8 @@ class ZipCrypto:
             key0 = key0 >> 8 ^ table[(key0 ^ byte) & 0xFF]
             key1 = ((key1 + (key0 & 0xFF)) * 134775813 + 1) & 0xFFFFFFFF
             key2 = key2 >> 8 ^ table[(key2 ^ key1 >> 24) & 0xFF]
-        self._keys = key0, key1, key2
-        return bytes(out)
+        self._keys[0], self._keys[1], self._keys[2] = key0, key1, key2
+        return out
 
 
 def _crc_table() -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import zlib
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +22,12 @@ from strongroom.flow import CHUNK, Pipeline, Stage
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
 from strongroom.limits import MIB
-from strongroom.memory.secret import wipe
+from strongroom.memory.secret import SecretBuffer, wipe
+from strongroom.memory.slots import Slots
 from strongroom.source import Cursor, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from strongroom.formats import Entry, ReaderOptions
     from strongroom.memory.secret import Secret
@@ -45,24 +47,27 @@ class _Place:
 
 @dataclass(slots=True)
 class _Marks:
-    """What a longer entry's first reading leaves for the second: a GMAC of each chunk, under a key made for it alone.
+    """What a longer entry's first reading leaves for the second: a GMAC of each chunk, under a key of the reader's own.
 
-    So a file that changes between the two is noticed, and chunks can be read in any order.
+    So a file that changes between the two is noticed, and chunks can be read in any order. Nonces count from `first`.
     """
 
-    key: bytes = field(default_factory=lambda: AESGCM.generate_key(256), repr=False)
+    key: SecretBuffer = field(repr=False)
+    first: int
     tags: list[bytes] = field(default_factory=list[bytes])
 
     def add(self, chunk: memoryview) -> None:
-        self.tags.append(AESGCM(self.key).encrypt(self._nonce(len(self.tags)), b"", chunk))
+        self.tags.append(self._cipher().encrypt(self._nonce(len(self.tags)), b"", chunk))
 
     def check(self, number: int, chunk: memoryview) -> None:
         """Raise `InvalidTag` where the chunk is another one than the first time."""
-        AESGCM(self.key).decrypt(self._nonce(number), self.tags[number], chunk)
+        self._cipher().decrypt(self._nonce(number), self.tags[number], chunk)
 
-    @staticmethod
-    def _nonce(number: int) -> bytes:
-        return number.to_bytes(12, "big")
+    def _cipher(self) -> AESGCM:
+        return AESGCM(memoryview(self.key))
+
+    def _nonce(self, number: int) -> bytes:
+        return (self.first + number).to_bytes(12, "big")
 
 
 class Reader:
@@ -72,7 +77,10 @@ class Reader:
         self._source = source
         self._options = options
         self._directory = Directory(source, options.limits)
+        self._slots = Slots(crypto.KEYS_SIZE)
         self._marks: dict[str, _Marks] = {}
+        self._mark_key: SecretBuffer | None = None
+        self._nonces = 0  # as many were used under that key
         self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._directory.records)
         first = next((record for record in self._directory.records if record.aes), None)
         if first and first.aes and options.password:
@@ -97,16 +105,16 @@ class Reader:
         place = self._place(record)
         direct = self.seekable(entry)
         first, skip = (start // CHUNK, start % CHUNK) if direct else (0, start)
-        packed = self._decrypted(record, place, first)
         end_mark = codec.name != "lzma" or bool(record.header.flags & spec.LZMA_END_MARK)
         request = Request(size=max(entry.size - first * CHUNK, 0), limits=self._options.limits, end_mark=end_mark)
-        plain = decode(codec, request, packed)
-        if record.aes is None or record.aes.version == 1:
-            plain = self._with_crc(record, plain, whole=not first)
-        for chunk in _ended(plain, request.size):
-            if skip < len(chunk):
-                yield chunk[skip:]
-            skip = max(skip - len(chunk), 0)
+        with closing(self._decrypted(record, place, first)) as packed:  # and with it the keys, whatever a traceback holds
+            plain = decode(codec, request, packed)
+            if record.aes is None or record.aes.version == 1:
+                plain = self._with_crc(record, plain, whole=not first)
+            for chunk in _ended(plain, request.size):
+                if skip < len(chunk):
+                    yield chunk[skip:]
+                skip = max(skip - len(chunk), 0)
 
     def fill(self, entry: Entry, target: memoryview) -> None:
         """See `formats.Reader`. Long stored entries take one reading, since nobody sees `target` before it is over."""
@@ -141,6 +149,9 @@ class Reader:
     def close(self) -> None:
         """See `formats.Reader`."""
         self._marks.clear()
+        if self._mark_key is not None:
+            self._mark_key.close()
+        self._slots.close()
 
     @staticmethod
     def _long_and_stored(record: Record) -> bool:
@@ -232,14 +243,14 @@ class Reader:
 
     # What the data is, packed
 
-    def _decrypted(self, record: Record, place: _Place, first: int) -> Iterator[memoryview]:
+    def _decrypted(self, record: Record, place: _Place, first: int) -> Generator[memoryview]:
         """Give an entry's data, authenticated and decrypted but still compressed, from chunk `first`."""
         if record.aes:
             return self._aes(record, record.aes, place, first)
         raw = self._raw(place.offset, place.size, first)
         return self._zipcrypto(record, raw) if record.entry.encrypted else raw
 
-    def _raw(self, offset: int, size: int, first: int = 0) -> Iterator[memoryview]:
+    def _raw(self, offset: int, size: int, first: int = 0) -> Generator[memoryview]:
         buffer = memoryview(bytearray(min(size, CHUNK)))
         for position in range(first * CHUNK, size, CHUNK):
             chunk = buffer[: min(CHUNK, size - position)]
@@ -260,14 +271,14 @@ class Reader:
             raise FormatError(message, offset=place.offset, spec="AES II.A")
         head = read(self._source, place.offset, crypto.salt_size(bits) + crypto.VERIFIER_SIZE)
         salt, verifier = head[: -crypto.VERIFIER_SIZE], head[-crypto.VERIFIER_SIZE :]
-        keys = crypto.Keys(self._password(), salt, bits)
+        keys = crypto.Keys(self._password(), salt, bits, self._slots)
         if not hmac.compare_digest(keys.verifier, verifier):
             keys.close()
             message = f"the password does not fit {record.entry.name!r}"
             raise WrongKeyError(message)
         return keys
 
-    def _aes(self, record: Record, aes: extras.AesExtra, place: _Place, first: int) -> Iterator[memoryview]:
+    def _aes(self, record: Record, aes: extras.AesExtra, place: _Place, first: int) -> Generator[memoryview]:
         with self._keys(record, aes, place) as keys:
             data = self._data(record, aes, place)
             if data.size <= _WHOLE:
@@ -342,7 +353,10 @@ class Reader:
         self, record: Record, data: _Place, keys: crypto.Keys, tick: Callable[[int], object] | None = None
     ) -> _Marks:
         """Check an entry's authentication code, and mark each chunk as it was then."""
-        marks = _Marks()
+        if self._mark_key is None:
+            self._mark_key = SecretBuffer.random(32)
+        marks = _Marks(self._mark_key, self._nonces)
+        self._nonces += -(-data.size // CHUNK)
         authenticator = keys.authenticator()
         with Pipeline[memoryview, None]([Stage(authenticator.update)], self._options.threads) as pipeline:
             buffers = [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth + 1)]
@@ -382,25 +396,27 @@ class Reader:
             deque(pipeline.drain(), maxlen=0)
         self._check_tag(record, data, crypto.tag(authenticator))
 
-    def _zipcrypto(self, record: Record, raw: Iterator[memoryview]) -> Iterator[memoryview]:
+    def _zipcrypto(self, record: Record, raw: Iterator[memoryview]) -> Generator[memoryview]:
         """Decrypt what traditional encryption made. The last byte of its header tells most wrong passwords."""
         size = record.entry.packed_size - crypto.ZipCrypto.HEADER_SIZE
         if size < 0 or (record.entry.method == "store" and size != record.entry.size):
             message = f"encrypted entry {record.entry.name!r} has {size} bytes, but declares {record.entry.size}"
             raise FormatError(message, offset=record.offset, spec="APPNOTE 6.1.5")
-        cipher = crypto.ZipCrypto(self._password())
         header = record.header
         check = header.dos_time >> 8 & 0xFF if header.flags & spec.STREAMED else header.crc >> 24
-        head = b""
-        for chunk in raw:
-            plain = cipher.decrypt(chunk)
-            if not head:
-                head, plain = plain[: cipher.HEADER_SIZE], plain[cipher.HEADER_SIZE :]
-                if head[-1] not in (check, header.crc >> 24):
+        skip = crypto.ZipCrypto.HEADER_SIZE
+        with closing(crypto.ZipCrypto(self._password())) as cipher:
+            for chunk in raw:
+                plain = memoryview(cipher.decrypt(chunk))
+                if skip and plain[skip - 1] not in (check, header.crc >> 24):
                     message = f"the password does not fit {record.entry.name!r}"
                     raise WrongKeyError(message)
-            if plain:
-                yield memoryview(plain)
+                try:
+                    if len(plain) > skip:
+                        yield plain[skip:]
+                finally:
+                    wipe(plain)
+                skip = 0
 
     def _with_crc(self, record: Record, plain: Iterator[memoryview], *, whole: bool) -> Iterator[memoryview]:
         """Check the CRC-32 where there is one: AE-1, ZipCrypto, and files that are not encrypted.
@@ -409,18 +425,23 @@ class Reader:
         """
         held: list[memoryview] | None = [] if not record.aes and record.entry.size <= _WHOLE else None
         crc = 0
-        for chunk in plain:
-            crc = zlib.crc32(chunk, crc)
-            if held is None:
-                yield chunk
-            else:
-                held.append(memoryview(chunk.tobytes()))
-        if whole and crc != record.header.crc:
-            message = f"the CRC-32 of {record.entry.name!r} does not fit"
-            if record.entry.encrypted:
-                raise TamperedError(message + ("" if record.aes else ": the password is wrong, or the data damaged"))
-            raise FormatError(message, offset=record.offset, spec="APPNOTE 4.4.7")
-        yield from held or ()
+        try:
+            for chunk in plain:
+                crc = zlib.crc32(chunk, crc)
+                if held is None:
+                    yield chunk
+                else:
+                    held.append(memoryview(bytearray(chunk)))
+            if whole and crc != record.header.crc:
+                message = f"the CRC-32 of {record.entry.name!r} does not fit"
+                if record.entry.encrypted:
+                    message += "" if record.aes else ": the password is wrong, or the data damaged"
+                    raise TamperedError(message)
+                raise FormatError(message, offset=record.offset, spec="APPNOTE 4.4.7")
+            yield from held or ()
+        finally:
+            for chunk in held or ():
+                wipe(chunk)
 
 
 def _ended(plain: Iterator[memoryview], size: int) -> Iterator[memoryview]:

@@ -18,6 +18,7 @@ from strongroom.flow import CHUNK, Chunk, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.memory.secret import wipe
+from strongroom.memory.slots import Slots
 from strongroom.output import Patch
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Writer:
         self.offset = 0
         self.entries: list[Entry] = []
         self._directory: list[bytes] = []
+        self._slots = Slots(crypto.KEYS_SIZE)
         self._ready: deque[tuple[bytes, crypto.Keys]] = deque()
         self._derivations: Pipeline[list[bytes], list[tuple[bytes, crypto.Keys]]] | None = None
 
@@ -100,6 +102,7 @@ class Writer:
                     self._ready.extend(derived)
         while self._ready:
             self._ready.popleft()[1].close()
+        self._slots.close()
 
     def keys(self) -> tuple[bytes, crypto.Keys]:
         """Return a fresh salt and its keys. From the second entry on they are derived ahead, on all threads."""
@@ -116,7 +119,7 @@ class Writer:
         return self.options.random(crypto.salt_size(_KEY_BITS))
 
     def _derive(self, salts: list[bytes]) -> list[tuple[bytes, crypto.Keys]]:
-        return [(salt, crypto.Keys(self.options.password, salt, _KEY_BITS)) for salt in salts]
+        return [(salt, crypto.Keys(self.options.password, salt, _KEY_BITS, self._slots)) for salt in salts]
 
     def count(self, piece: Bytes) -> Bytes:
         """Count a piece on its way out."""

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import zipfile
 from itertools import pairwise
 
 import pytest
 from Cryptodome.Cipher import AES
+from cryptography.exceptions import AlreadyFinalized
 
-from strongroom import Secret
+from strongroom import Secret, SecureMemoryError
 from strongroom.formats.zip import crypto
+from strongroom.memory.slots import Slots
 from tests.helpers import noise
 
 PASSWORD = b"correct horse"
@@ -55,7 +58,7 @@ def test_keys(bits: int) -> None:
     key, mac_key, verifier = derived[: bits // 8], derived[bits // 8 : -2], derived[-2:]
     assert len(salt) == {128: 8, 192: 12, 256: 16}[bits]
     assert crypto.overhead(bits) == len(salt) + 2 + 10
-    with Secret(PASSWORD) as password, crypto.Keys(password, salt, bits) as keys:
+    with Secret(PASSWORD) as password, crypto.Keys(password, salt, bits, Slots(crypto.KEYS_SIZE)) as keys:
         assert keys.verifier == verifier
         assert apply(keys.keystream(), b"data") == slow_apply(key, b"data")
         authenticator = keys.authenticator()
@@ -115,17 +118,46 @@ def test_output_leaves_its_surroundings(way: str) -> None:
 
 def test_closed_keys() -> None:
     """Closed keys are wiped, though a cipher still stands on them, and give nothing any more."""
+    slots = Slots(crypto.KEYS_SIZE)
     with Secret(PASSWORD) as password:
-        keys = crypto.Keys(password, bytes(16), 256)
-    with memoryview(keys._buffer) as view:
-        keystream = keys.keystream()
+        keys = crypto.Keys(password, bytes(16), 256, slots)
+        slot, keystream, authenticator = keys._slot, keys.keystream(), keys.authenticator()
         apply(keystream, b"data")
+        assert any(slot)
         keys.close()
-        assert bytes(view) == bytes(66)
+        assert bytes(slot) == bytes(66)
+        again = crypto.Keys(password, bytes(16), 256, slots)
+    assert again._slot is slot
     keys.close()
-    for use in (lambda: keys.verifier, keys.authenticator, keys.keystream):
+    assert any(slot)
+    for use in (lambda: keys.verifier, keys.authenticator, keys.keystream, lambda: apply(keystream, b"data")):
         with pytest.raises(ValueError):
             use()
+    with pytest.raises(AlreadyFinalized):
+        authenticator.update(b"data")
+
+
+def test_keys_in_a_child() -> None:
+    """A forked child derives nothing from a password that it does not have."""
+    with Secret(PASSWORD) as password:
+        child = os.fork()
+        if not child:
+            try:
+                crypto.Keys(password, bytes(16), 256, Slots(crypto.KEYS_SIZE))
+            except SecureMemoryError:
+                os._exit(7)
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_failed_derivation_leaves_nothing() -> None:
+    """What a failed derivation took is given back."""
+    slots = Slots(crypto.KEYS_SIZE)
+    password = Secret(PASSWORD)
+    password.close()
+    with pytest.raises(ValueError):
+        crypto.Keys(password, bytes(16), 256, slots)
+    assert len(slots._free) == 4096 // crypto.KEYS_SIZE
 
 
 def test_key_length_is_checked() -> None:

@@ -1,0 +1,41 @@
+"""The command line starts its interpreter a second time, with an allocator that leaves nothing in freed memory.
+
+A running process cannot change that: Python's own allocator never overwrites what it frees, nor does glibc's cache for
+each thread, in which blocks of up to 1 KiB go first. Loads nothing, not even typing, so that the first start costs no
+more than Python's own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_TUNABLES = "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
+_MARK = "_STRONGROOM_RESTARTED"
+_KEPT = "_STRONGROOM_KEPT_"  # and a variable's name: what the user had in it
+_NAMES = ("PYTHONMALLOC", "GLIBC_TUNABLES")
+
+
+def restart() -> None:
+    """Start this interpreter anew, with the same arguments and descriptors; return in the new one, or where that fails.
+
+    What the user had in the environment is put back there, for the programs that we run.
+    """
+    if sys.platform != "linux" or not sys.executable:
+        return
+    if os.environ.pop(_MARK, None) is not None:  # once, whatever came of it
+        for name in _NAMES:
+            kept = os.environ.pop(_KEPT + name, None)
+            os.environ.pop(name, None)
+            if kept is not None:
+                os.environ[name] = kept
+        return
+    environment = {**os.environ, **{_KEPT + name: os.environ[name] for name in _NAMES if name in os.environ}}
+    tunables = os.environ.get("GLIBC_TUNABLES")
+    environment["GLIBC_TUNABLES"] = f"{tunables}:{_TUNABLES}" if tunables else _TUNABLES
+    environment["PYTHONMALLOC"] = "malloc"
+    environment[_MARK] = "1"
+    try:
+        os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 - this very program
+    except OSError:  # forbidden, or too large an environment
+        return  # the report of `harden` tells what is missing
