@@ -19,7 +19,7 @@ from strongroom.errors import (
 from strongroom.formats import Entry
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret, SecretBuffer
-from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal
+from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal, unseal
 
 if TYPE_CHECKING:
     from strongroom.fs.ram import RamFS
@@ -55,6 +55,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "RamFS":  # fsspec takes as long to import as all the rest
+    "unseal",
         from strongroom.fs.ram import RamFS  # noqa: PLC0415
 
         return RamFS

@@ -12,6 +12,7 @@ from strongroom.flow import as_bytes, ordered_map
 from strongroom.limits import MIB
 from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
 from strongroom.room.files import EntryReader, check_memory, no_memory
+from strongroom.room.staging import load
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.formats import Entry, Reader, ReaderOptions
+    from strongroom.fs.ram import RamFS
     from strongroom.source import Source
 
 _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
@@ -125,9 +127,7 @@ class ReadRoom(Room):
         entries = self.entries if names is None else tuple(self._find(name) for name in dict.fromkeys(names))
         self._check_total(entries)
         meter = Meter(self._progress, _total(self.entries) + _total(entries))
-        for _, error in self._checked(meter):
-            if error is not None:
-                raise error
+        self._check_all(meter)
         extract(self._reader, entries, folder, meter.tick)
 
     def close(self) -> None:
@@ -139,6 +139,32 @@ class ReadRoom(Room):
             file.close()
         self._reader.close()
         self._source.close()
+    def load(self, *, limit: int | None = None) -> RamFS:
+        """Return a RamFS with all entries, their names from its root on, and with their times.
+
+        The whole archive is verified before the first byte goes there. Symlinks are reported and left out. `limit` is
+        how many bytes the RamFS may hold, now and later; half of the memory that is available by default.
+
+        Raises `LimitError` for more than that or than `Limits.memory_size`, and what `verify` would report.
+        """
+        from strongroom.fs.ram import RamFS  # noqa: PLC0415 - fsspec takes as long to import as all the rest
+
+        self._check_open()
+        total = _total(self.entries)
+        check_memory(total, self._options.limits)
+        ram = RamFS(limit)
+        if total > ram.limit:  # before the work, and not in the middle of it
+            message = f"{total} bytes are above the RamFS's limit of {ram.limit}"
+            raise LimitError(message)
+        try:
+            meter = Meter(self._progress, 2 * total)
+            self._check_all(meter)
+            load(self._reader, self.entries, ram, meter.tick)
+        except BaseException:
+            ram.close()
+            raise
+        return ram
+
         if self._options.password is not None:
             self._options.password.close()
 
@@ -171,6 +197,12 @@ class ReadRoom(Room):
                 continue
             for result in ordered_map(self._check, small, self._options.threads):
                 meter.tick(result[0].size)  # in this thread, as the caller may expect
+    def _check_all(self, meter: Meter) -> None:
+        """Verify everything, and raise the first thing that is wrong."""
+        for _, error in self._checked(meter):
+            if error is not None:
+                raise error
+
                 yield result
             small.clear()
             if entry is not None:

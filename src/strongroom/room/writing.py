@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from strongroom.flow import Readable
     from strongroom.output import Output
-    from strongroom.source import LocalFile
+    from strongroom.room.staging import Item
 
     Data = Buffer | Readable | Iterable[Buffer]
 else:
@@ -84,8 +84,8 @@ class WriteRoom(Room):
         """Add an empty folder. Folders of files need not be added."""
         self._begin(name, "directory", modified, _FOLDER_MODE).close()
 
-    def add(self, item: LocalFile) -> None:
-        """Add a file or folder of the local disk, with its time."""
+    def add(self, item: Item) -> None:
+        """Add a file or folder of the local disk or of a RamFS, with its time."""
         if item.folder:
             self.mkdir(item.name, modified=item.modified)
             return
