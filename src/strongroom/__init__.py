@@ -1,6 +1,7 @@
 """strongroom: sensitive data from memory into encrypted archives on a local disk, and back, never as plaintext."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from strongroom.errors import (
     EntryNotFoundError,
@@ -23,10 +24,13 @@ from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, 
 
 if TYPE_CHECKING:
     from strongroom.fs.ram import RamFS
+    from strongroom.layers.fernet import FernetLayer
+    from strongroom.layers.recipe import RecipeLayer
 
 __all__ = [
     "Entry",
     "EntryNotFoundError",
+    "FernetLayer",
     "Finding",
     "FormatError",
     "LimitError",
@@ -35,6 +39,7 @@ __all__ = [
     "OutputExistsError",
     "RamFS",
     "ReadRoom",
+    "RecipeLayer",
     "Report",
     "Room",
     "Secret",
@@ -50,14 +55,19 @@ __all__ = [
     "create",
     "open",
     "seal",
+    "unseal",
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "RamFS":  # fsspec takes as long to import as all the rest
-    "unseal",
-        from strongroom.fs.ram import RamFS  # noqa: PLC0415
+_LATER: Final = {
+    "FernetLayer": "strongroom.layers.fernet",  # loads `cryptography`
+    "RamFS": "strongroom.fs.ram",  # fsspec takes as long to import as all the rest
+    "RecipeLayer": "strongroom.layers.recipe",
+}
 
-        return RamFS
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

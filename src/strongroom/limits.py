@@ -25,6 +25,8 @@ class Limits:
     name_length  an entry's name, in bytes as stored.
     header_size  the central directory.
     dictionary   a decoder's window; the decoders allocate it before the first byte comes out.
+    kdf_work     rounds that deriving a key takes, where the archive says how many: 5 s by default.
+    scrypt_log_n what scrypt takes, where the archive says it: 2^n KiB of memory, and 5 s by default.
     """
 
     ratio: int = 1100
@@ -34,6 +36,8 @@ class Limits:
     name_length: int = 4 * KIB
     header_size: int = 256 * MIB
     dictionary: int = 256 * MIB
+    kdf_work: int = 1 << 24
+    scrypt_log_n: int = 20
 
     def __post_init__(self) -> None:
         for bound in fields(self):

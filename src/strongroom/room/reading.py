@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from strongroom.formats import Entry, Reader, ReaderOptions
     from strongroom.fs.ram import RamFS
+    from strongroom.layers import Layer
     from strongroom.source import Source
 
 _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
@@ -48,12 +49,19 @@ class ReadRoom(Room):
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
-    def read(self, name: str) -> bytes:
-        """Return an entry's data.
+    def entry(self, name: str) -> Entry:
+        """Return the entry of that name. Raises `EntryNotFoundError`."""
+        return self._find(name)
+
+    def read(self, name: str, *, layer: Layer | None = None) -> bytes:
+        """Return an entry's data; with a `layer`, what was written as `name` with such a layer.
 
         Raises `EntryNotFoundError`, `WrongKeyError`, `TamperedError`, `FormatError`, or `LimitError` where the entry is
         larger than `Limits.memory_size`, or than memory.
         """
+        if layer is not None:
+            self._check_open()
+            return layer.unwrap(name, self, self._options.limits)
         entry = self._find(name)
         check_memory(entry.size, self._options.limits)
         buffer = io.BytesIO()  # gives up its memory as bytes without a copy, unlike a bytearray
@@ -130,15 +138,6 @@ class ReadRoom(Room):
         self._check_all(meter)
         extract(self._reader, entries, folder, meter.tick)
 
-    def close(self) -> None:
-        """Close the archive and the files that `open` gave, and wipe the password."""
-        if self._closed:
-            return
-        self._closed = True
-        for file in tuple(self._files):
-            file.close()
-        self._reader.close()
-        self._source.close()
     def load(self, *, limit: int | None = None) -> RamFS:
         """Return a RamFS with all entries, their names from its root on, and with their times.
 
@@ -165,6 +164,15 @@ class ReadRoom(Room):
             raise
         return ram
 
+    def close(self) -> None:
+        """Close the archive and the files that `open` gave, and wipe the password."""
+        if self._closed:
+            return
+        self._closed = True
+        for file in tuple(self._files):
+            file.close()
+        self._reader.close()
+        self._source.close()
         if self._options.password is not None:
             self._options.password.close()
 
@@ -188,6 +196,12 @@ class ReadRoom(Room):
             message = f"{total} bytes are above the total_size limit of {limit}"
             raise LimitError(message)
 
+    def _check_all(self, meter: Meter) -> None:
+        """Verify everything, and raise the first thing that is wrong."""
+        for _, error in self._checked(meter):
+            if error is not None:
+                raise error
+
     def _checked(self, meter: Meter) -> Iterator[tuple[Entry, StrongroomError | None]]:
         """Read every entry; runs of small ones side by side, since each costs a key derivation."""
         small: list[Entry] = []
@@ -197,12 +211,6 @@ class ReadRoom(Room):
                 continue
             for result in ordered_map(self._check, small, self._options.threads):
                 meter.tick(result[0].size)  # in this thread, as the caller may expect
-    def _check_all(self, meter: Meter) -> None:
-        """Verify everything, and raise the first thing that is wrong."""
-        for _, error in self._checked(meter):
-            if error is not None:
-                raise error
-
                 yield result
             small.clear()
             if entry is not None:
