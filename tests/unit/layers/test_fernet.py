@@ -36,7 +36,7 @@ from strongroom import (
 from strongroom.flow import CHUNK
 from strongroom.layers import fernet, token
 from strongroom.layers.derivation import KDFS, PBKDF2Derivation, ScryptDerivation
-from tests.helpers import noise, nothing_left
+from tests.helpers import in_memory, noise, nothing_left
 
 PASSWORD = "of the archive"
 INNER = "of the layer"
@@ -452,15 +452,7 @@ def test_memory_of_a_process() -> None:
             else:
                 derived = hashlib.pbkdf2_hmac("sha256", password, salt, how["iterations"])
             secrets += [derived[:16], derived[16:]]
-        counts = [0] * len(secrets)
-        with Path(f"/proc/{child.pid}/mem").open("rb", buffering=0) as memory:
-            for line in Path(f"/proc/{child.pid}/maps").read_text().splitlines():
-                span, rights, *_ = line.split()
-                if rights.startswith("rw"):
-                    start, end = (int(number, 16) for number in span.split("-"))
-                    memory.seek(start)
-                    found = memory.read(end - start)
-                    counts = [count + found.count(secret) for count, secret in zip(counts, secrets, strict=True)]
+        counts = in_memory(child.pid, secrets)
         child.stdin.write(b"1")
         child.stdin.flush()
     assert len(secrets) == 10
