@@ -45,15 +45,18 @@ def listing(folder: Path) -> list[str]:
 
 
 def in_memory(pid: int, needles: Sequence[bytes]) -> list[int]:
-    """How often each of `needles` is in the writable memory of a process."""
+    """How often each of `needles` is in the writable memory of a process, but for what the kernel shows to nobody."""
     counts = [0] * len(needles)
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, rights, *_ = line.split()
             if rights.startswith("rw"):
                 start, end = (int(number, 16) for number in span.split("-"))
-                memory.seek(start)
-                found = memory.read(end - start)
+                try:
+                    memory.seek(start)
+                    found = memory.read(end - start)
+                except OSError:  # memfd_secret
+                    continue
                 counts = [count + found.count(needle) for count, needle in zip(counts, needles, strict=True)]
     return counts
 

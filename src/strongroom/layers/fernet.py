@@ -102,9 +102,12 @@ class FernetLayer:
         return f"<FernetLayer with a {'key' if self._password is None else 'password'}>"
 
     def _check_open(self) -> None:
-        if any(secret is not None and secret.closed for secret in (self._password, self._key)):
-            message = "the layer is closed"
-            raise ValueError(message)
+        for secret in (self._password, self._key):
+            if secret is not None:
+                secret.check_process()
+                if secret.closed:
+                    message = "the layer is closed"
+                    raise ValueError(message)
 
     def _seal(
         self, chunks: Iterator[Chunk], derivation: PBKDF2Derivation | ScryptDerivation | None
@@ -117,7 +120,6 @@ class FernetLayer:
         if derivation is not None and self._password is not None:
             return derive(derivation, self._password, KEY_SIZE)
         assert self._key is not None  # noqa: S101 - there is one or the other
-        self._key.check_process()
         return Secret(self._key)
 
 

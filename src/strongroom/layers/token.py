@@ -1,7 +1,7 @@
 """Fernet tokens, made and read in pieces. "Fernet" is github.com/fernet/spec, Spec.md.
 
 `cryptography.fernet` would do, but its object keeps the key in `bytes` that nobody can wipe, and takes six times the
-data in memory (ADR 4). Here the primitives are the same ones, the key stays in a SecretBuffer, and one chunk at a time
+data in memory (ADR 5). Here the primitives are the same ones, the key stays in a SecretBuffer, and one chunk at a time
 is worked on.
 """
 

@@ -381,15 +381,21 @@ def test_closed_room(layer: FernetLayer) -> None:
 
 
 def test_fork(layer: FernetLayer) -> None:
-    """A forked child seals nothing under a key that reads as zeros there."""
+    """A forked child seals and opens nothing under a key that reads as zeros there."""
+    archive = sealed(layer, a=b"1")
+    entries = opened(archive)
     child = os.fork()
     if not child:
+        refused = 0
         try:
-            next(layer.wrap("a", b"1")[0][1])
-        except SecureMemoryError:
-            os._exit(0)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+            for use in (lambda: layer.wrap("a", b"1"), lambda: layer.unwrap("a", entries, Limits())):
+                try:
+                    use()
+                except SecureMemoryError:
+                    refused += 1
+        finally:
+            os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
 
 
 CHILD = """
@@ -397,6 +403,8 @@ import io, os, sys, strongroom
 from functools import partial
 from strongroom.layers.derivation import PBKDF2Derivation, ScryptDerivation
 
+marker = bytearray(16)
+os.readv(0, [marker])
 password = bytearray(24)
 os.readv(0, [password])
 key = bytearray(44)
@@ -435,14 +443,14 @@ def test_memory_of_a_process() -> None:
     """Once layers are closed, another process finds no password, no key, and none that was derived."""
     import base64
 
-    password, raw = os.urandom(24), os.urandom(32)
+    marker, password, raw = os.urandom(16), os.urandom(24), os.urandom(32)
     secrets = [password[:12], password[12:], raw[:16], raw[16:]]
     secrets += [base64.urlsafe_b64encode(raw)[:20], base64.urlsafe_b64encode(raw)[20:]]
     child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin
     assert child.stdout
     with child:
-        child.stdin.write(password + base64.urlsafe_b64encode(raw))
+        child.stdin.write(marker + password + base64.urlsafe_b64encode(raw))
         child.stdin.flush()
         for line in iter(child.stdout.readline, b"done\n"):
             how = json.loads(line)
@@ -452,10 +460,10 @@ def test_memory_of_a_process() -> None:
             else:
                 derived = hashlib.pbkdf2_hmac("sha256", password, salt, how["iterations"])
             secrets += [derived[:16], derived[16:]]
-        counts = in_memory(child.pid, secrets)
+        found, *counts = in_memory(child.pid, [marker, *secrets])
         child.stdin.write(b"1")
         child.stdin.flush()
-    assert len(secrets) == 10
+    assert found, "the scan saw the process's memory"
     assert counts == [0] * 10
 
 
