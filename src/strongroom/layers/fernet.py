@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.flow import Chunk, Readable
+    from strongroom.formats import Entry
     from strongroom.layers import Entries
     from strongroom.layers.derivation import PBKDF2Derivation, ScryptDerivation
     from strongroom.limits import Limits
@@ -79,12 +80,12 @@ class FernetLayer:
         """See `Layer`."""
         self._check_open()
         derivation = None
-        entries.entry(name + _SUFFIX)  # is what must be there, whatever the key comes from
+        token = find_token(name + _SUFFIX, entries, limits)
         if self._password is not None:
             derivation = _read_record(name + _RECORD_SUFFIX, entries)
             derivation.check(limits)
         with self._key_of(derivation) as key:
-            return open_token(key, name + _SUFFIX, entries, limits)
+            return open_token(key, token, entries)
 
     def close(self) -> None:
         """Wipe the password or key."""
@@ -123,22 +124,30 @@ class FernetLayer:
         return Secret(self._key)
 
 
-def open_token(key: SecretBuffer, name: str, entries: Entries, limits: Limits) -> bytes:
-    """Return what the token in the entry `name` holds.
-
-    Raises `WrongKeyError`, since the archive vouches for the token; of an entry that is not encrypted, for which it
-    does not, `TamperedError`.
-    """
+def find_token(name: str, entries: Entries, limits: Limits) -> Entry:
+    """Return the entry of a token. Raises `EntryNotFoundError`, `LimitError`."""
     entry = entries.entry(name)
     if entry.size > limits.memory_size:
         message = f"{entry.size} bytes are above the memory_size limit of {limits.memory_size}"
         raise LimitError(message)
+    return entry
+
+
+def open_token(key: SecretBuffer, token: Entry, entries: Entries) -> bytes:
+    """Return what a token holds.
+
+    Raises `WrongKeyError`, since the archive vouches for the token; of an entry that is not encrypted, for which it
+    does not, `TamperedError`.
+    """
     try:
-        return decrypt(key, entries.chunks(name), name)
+        return decrypt(key, entries.chunks(token.name), token.name)
     except WrongKeyError:
-        if entry.encrypted:
+        if token.encrypted:
             raise
-    message = f"the token in {name!r} was changed, or the key does not fit"
+    except MemoryError:
+        message = f"there is no memory for the token {token.name!r} of {token.size} bytes"
+        raise LimitError(message) from None
+    message = f"the token {token.name!r} was changed, or the key does not fit"
     raise TamperedError(message)
 
 

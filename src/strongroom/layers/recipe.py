@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from strongroom.errors import FormatError, StrongroomWarning
-from strongroom.layers.fernet import open_token
+from strongroom.layers.fernet import find_token, open_token
 from strongroom.layers.token import decode_key
 from strongroom.memory.secret import SecretBuffer
 
@@ -43,14 +43,14 @@ class RecipeLayer:
         """See `Layer`."""
         folder, slash, _ = name.rpartition("/")
         key_name = folder + slash + self._key_name
-        entries.entry(name)
+        token = find_token(name, entries, limits)
         with _read_key(key_name, entries) as key:
             message = (
                 f"the Fernet key of {name!r} lies beside it, in {key_name!r}: whoever can open the archive needs "
                 "nothing else, so that the second encryption protects nothing"
             )
             warnings.warn(message, StrongroomWarning, stacklevel=3)
-            return open_token(key, name, entries, limits)
+            return open_token(key, token, entries)
 
 
 def _read_key(name: str, entries: Entries) -> SecretBuffer:

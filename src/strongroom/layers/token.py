@@ -120,8 +120,9 @@ def decrypt(key: SecretBuffer, chunks: Iterable[memoryview], name: str) -> bytes
         _decrypt_into(plain, key, chunks, name)
         return plain.getvalue()
     except BaseException:
-        with plain.getbuffer() as view:
-            wipe(view)
+        if not plain.closed:  # as it is where there was no memory for it to grow
+            with plain.getbuffer() as view:
+                wipe(view)
         raise
 
 

@@ -253,10 +253,33 @@ def test_limits(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
     """A cost or a size above the limits is a LimitError, before any work."""
     with by_password(kdf="scrypt" if limits.scrypt_log_n == 1 else "pbkdf2") as layer:
         archive = sealed(layer, a=bytes(300))
-        if limits.memory_size > 200:
-            monkeypatch.setattr(fernet, "derive", lambda *_: pytest.fail("it was derived"))
+        monkeypatch.setattr(fernet, "derive", lambda *_: pytest.fail("it was derived"))
         with opened(archive, limits=limits) as room, pytest.raises(LimitError):
             room.read("a", layer=layer)
+
+
+NO_MEMORY = """
+import numpy, resource, strongroom, sys  # numpy would load in the middle of it
+key = sys.stdin.read()
+with strongroom.open(sys.argv[1], password="of the archive", threads=1) as room:
+    layer = strongroom.FernetLayer(key=key)
+    room.read("small", layer=layer)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), resource.RLIM_INFINITY))
+    try:
+        room.read("large", layer=layer)
+    except strongroom.LimitError:
+        print("LimitError")
+"""
+
+
+def test_no_memory(tmp_path: Path) -> None:
+    """What is within the limits, and not within this machine's memory, is a LimitError."""
+    path = tmp_path / "a.zip"
+    path.write_bytes(sealed(by_key(), small=b"1", large=bytes(48 << 20)).getvalue())
+    command = [sys.executable, "-c", NO_MEMORY, str(path)]
+    done = subprocess.run(command, input=KEY.decode(), capture_output=True, text=True, check=True)
+    assert done.stdout == "LimitError\n"
 
 
 def test_the_archives_password_comes_first() -> None:

@@ -139,7 +139,7 @@ def test_limits() -> None:
     """A token above `memory_size` is a LimitError."""
     big = files(**{"encrypted.txt": Fernet(KEY).encrypt(noise(5000))})
     room = opened(by_pyzipper(big), limits=Limits(memory_size=5000))
-    with room, pytest.warns(StrongroomWarning), pytest.raises(LimitError):
+    with room, pytest.raises(LimitError):
         room.read("encrypted.txt", layer=RecipeLayer())
 
 
