@@ -19,8 +19,8 @@ class Limits:
     ratio        size over packed size, of an entry and of all together; counts only above 64 MiB. Deflate itself ends
                  at 1032, so the default stops what only zstd, LZMA, XZ, BZip2 and PPMd bombs reach.
     total_size   what one call of `extract` may put onto a disk.
-    memory_size  what one call may put into memory: `read`, and an archive read from a pipe. Half of this machine's
-                 memory by default. Streams (`open`, the command line's `cat`) need constant memory.
+    memory_size  what one call may put into memory: `read`, `load`, and an archive read from a pipe. Half of this
+                 machine's memory by default. Streams (`open`, the command line's `cat`) need constant memory.
     entries      entries in an archive, folders that names imply included; one costs about 2 KiB of memory.
     name_length  an entry's name, in bytes as stored.
     header_size  the central directory.

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import fsspec
@@ -124,6 +124,21 @@ def test_times(fs: RamFS) -> None:
     time.sleep(0.002)
     fs.touch("/", truncate=False)
     assert fs.modified("/") > folder
+
+
+def test_a_time_that_is_set(fs: RamFS) -> None:
+    """A time is set as it is given, of files and of folders, in any zone, which it must have."""
+    fs.pipe_file("/a/b", b"1")
+    for moment in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)):
+        fs.set_modified("/a/b", moment)
+        fs.set_modified("/a", moment.astimezone(UTC))
+        assert fs.modified("/a/b") == fs.modified("/a") == moment
+    fs.set_modified("/a/b", datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+    assert fs.modified("/a/b") == datetime(2024, 1, 1, tzinfo=UTC)
+    with pytest.raises(ValueError):
+        fs.set_modified("/a/b", datetime(2024, 1, 1))  # noqa: DTZ001 - that is the point
+    with pytest.raises(FileNotFoundError):
+        fs.set_modified("/c", datetime.now(UTC))
 
 
 def test_root_stays(fs: RamFS) -> None:
@@ -477,6 +492,7 @@ USES: list[Callable[[RamFS], object]] = [
     lambda fs: fs.makedirs("/b"),
     lambda fs: fs.rmdir("/b"),
     lambda fs: fs.touch("/a"),
+    lambda fs: fs.set_modified("/a", datetime.now(UTC)),
     lambda fs: fs.copy("/a", "/b"),
     lambda fs: fs.mv("/a", "/b"),
     lambda fs: fs.rm("/a"),
