@@ -54,7 +54,8 @@ class Piped(Tool, Protocol):
         """The command that seals its standard input."""
 
 
-def _need(module: str) -> ModuleType:
+def need(module: str) -> ModuleType:
+    """Import what is measured, or raise UnavailableError."""
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, TypeError, AttributeError) as error:  # libarchive-c without its library raises these
@@ -90,7 +91,7 @@ class Strongroom:
     name: ClassVar = "strongroom"
 
     def __init__(self) -> None:
-        self._api = _need("strongroom")
+        self._api = need("strongroom")
 
     def write(self, archive: Path, load: Load, compression: str) -> None:
         with self._api.create(archive, password=PASSWORD, compression=compression, overwrite=True) as room:
@@ -165,7 +166,7 @@ class Pyzipper:
     )
 
     def __init__(self) -> None:
-        self._api = _need("pyzipper")
+        self._api = need("pyzipper")
 
     def write(self, archive: Path, load: Load, compression: str) -> None:
         method = getattr(self._api, _only(compression, {"store": "ZIP_STORED", "deflate": "ZIP_DEFLATED"}))
@@ -208,8 +209,8 @@ class StreamZip:
     name: ClassVar = "stream-zip"
 
     def __init__(self) -> None:
-        self._zip = _need("stream_zip")
-        self._unzip = _need("stream_unzip")
+        self._zip = need("stream_zip")
+        self._unzip = need("stream_unzip")
 
     def write(self, archive: Path, load: Load, compression: str) -> None:
         _only(compression, {"store": "", "deflate": ""})
@@ -243,7 +244,7 @@ class Libarchive:
     name: ClassVar = "libarchive"
 
     def __init__(self) -> None:
-        self._api = _need("libarchive")
+        self._api = need("libarchive")
 
     def write(self, archive: Path, load: Load, compression: str) -> None:
         method = _only(compression, {"store": "store", "deflate": "deflate"})

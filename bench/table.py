@@ -52,6 +52,8 @@ WORKS: Final = {
     "zstd-size": Work("zstd, CSV, archive (others: deflate)", "MB", at_most(pyzipper=1.1)),
     "deflate-read": Work("deflate, CSV, read with verification", "MB/s", at_least(seven=1.5, pyzipper=2)),
     "entries": Work("{entries:,} entries of 1 KiB, write", "s", at_most(seven=1.8, pyzipper=1 / 3)),
+    "ram-write": Work("RAM file system, write", "MB/s", at_least(strongroom=2500)),
+    "ram-read": Work("RAM file system, read", "MB/s", at_least(strongroom=2500)),
     "process": Work("seal 30 bytes, whole process", "s", at_most(strongroom=0.15)),
     "memory-large": Work("peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
     "memory-small": Work("peak memory, {small} through a pipe", "MiB", at_most(strongroom=100)),

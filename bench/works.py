@@ -9,6 +9,7 @@ from typing import Final
 from bench import data, limits, pipes
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, Load, PyzipperPieces, StrongroomStream, Tool
+from bench.ram import ram
 
 
 def store_write(setting: Setting) -> Iterator[Case]:
@@ -114,6 +115,7 @@ GROUPS: Final = (
     (("deflate-write", "deflate-size", "zstd-write", "zstd-size"), csv_write),
     (("deflate-read",), csv_read),
     (("entries",), entries),
+    (("ram-write", "ram-read"), ram),
     (("process",), pipes.process),
     (("memory-large",), pipes.memory_large),
     (("memory-small",), pipes.memory_small),

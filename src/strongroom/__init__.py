@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     )
     from strongroom.formats import Entry
     from strongroom.fs.ram import RamFS
+    from strongroom.layers.fernet import FernetLayer
+    from strongroom.layers.recipe import RecipeLayer
     from strongroom.limits import Limits
     from strongroom.memory.process import harden
     from strongroom.memory.report import ProtectionReport
     from strongroom.memory.secret import Secret, SecretBuffer
-    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal
+    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal, unseal
 
 __all__ = [
     "Entry",
     "EntryNotFoundError",
+    "FernetLayer",
     "Finding",
     "FormatError",
     "LimitError",
@@ -36,6 +39,7 @@ __all__ = [
     "ProtectionReport",
     "RamFS",
     "ReadRoom",
+    "RecipeLayer",
     "Report",
     "Room",
     "Secret",
@@ -52,18 +56,21 @@ __all__ = [
     "harden",
     "open",
     "seal",
+    "unseal",
 ]
 
 # Where what is no error is found. Each loads on first use: the command line starts twice, and pays for none of it once.
 _HOMES = {
     "Entry": "formats",
+    "FernetLayer": "layers.fernet",
     "Limits": "limits",
     "ProtectionReport": "memory.report",
     "RamFS": "fs.ram",
+    "RecipeLayer": "layers.recipe",
     "Secret": "memory.secret",
     "SecretBuffer": "memory.secret",
     "harden": "memory.process",
-} | dict.fromkeys(("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal"), "room")
+} | dict.fromkeys(("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"), "room")
 
 
 def __getattr__(name: str) -> object:

@@ -19,12 +19,14 @@ class Limits:
     ratio        size over packed size, of an entry and of all together; counts only above 64 MiB. Deflate itself ends
                  at 1032, so the default stops what only zstd, LZMA, XZ, BZip2 and PPMd bombs reach.
     total_size   what one call of `extract` may put onto a disk.
-    memory_size  what one call may put into memory: `read`, and an archive read from a pipe. Half of this machine's
-                 memory by default. Streams (`open`, the command line's `cat`) need constant memory.
+    memory_size  what one call may put into memory: `read`, `load`, and an archive read from a pipe. Half of this
+                 machine's memory by default. Streams (`open`, the command line's `cat`) need constant memory.
     entries      entries in an archive, folders that names imply included; one costs about 2 KiB of memory.
     name_length  an entry's name, in bytes as stored.
     header_size  the central directory.
     dictionary   a decoder's window; the decoders allocate it before the first byte comes out.
+    kdf_work     rounds that deriving a key takes, where the archive says how many: 5 s by default.
+    scrypt_log_n what scrypt takes, where the archive says it: 2^n KiB of memory, and 5 s by default.
     """
 
     ratio: int = 1100
@@ -34,6 +36,8 @@ class Limits:
     name_length: int = 4 * KIB
     header_size: int = 256 * MIB
     dictionary: int = 256 * MIB
+    kdf_work: int = 1 << 24
+    scrypt_log_n: int = 20
 
     def __post_init__(self) -> None:
         for bound in fields(self):

@@ -196,6 +196,32 @@ strongroom.seal({"a": sys.stdin.buffer.read()}, sys.argv[1], password=password, 
     assert listing(folder / "out") == ["a.zip"]
 
 
+STAGE = """
+import os, sys, strongroom
+password = os.read(int(os.environ["FD"]), 99)
+with strongroom.RamFS() as ram, strongroom.FernetLayer(password=password) as layer:
+    ram.pipe_file("/deep/a", sys.stdin.buffer.read())
+    strongroom.seal(ram, sys.argv[1] + ".zip", password=password)
+    with strongroom.create(sys.argv[1] + ".fernet.zip", password=password) as room:
+        room.write("a", ram.open("/deep/a"), layer=layer)
+    with strongroom.open(sys.argv[1] + ".fernet.zip", password=password) as room:
+        assert room.read("a", layer=layer) == ram.cat_file("/deep/a")
+with strongroom.unseal(sys.argv[1] + ".zip", password=password) as ram:
+    os.write(1, ram.cat_file("/deep/a"))
+"""
+
+
+def test_staging_and_layers(folder: Path) -> None:
+    """A RAM file system and a layer write to the disk what an archive writes, and nothing beside."""
+    data = plaintext(1_300_000)
+    found = trace(folder, ["-c", STAGE, str(folder / "out" / "a")], data)
+    check(found)
+    assert found.output == data
+    assert found.opened_for_writing() == [str(folder / "out")] * 2
+    assert len(found.names_made()) == 2
+    assert listing(folder / "out") == ["a.fernet.zip", "a.zip"]
+
+
 def test_command_line(folder: Path) -> None:
     """So with the command line, from standard input and from a command, to a file, and back through a pipe."""
     archive, source = folder / "out" / "a.zip", folder / "source"

@@ -12,9 +12,12 @@ from typing import BinaryIO
 import strongroom
 from strongroom import (
     Entry,
+    FernetLayer,
     Limits,
     ProtectionReport,
+    RamFS,
     ReadRoom,
+    RecipeLayer,
     Report,
     Secret,
     SecretBuffer,
@@ -106,6 +109,31 @@ def reading(room: ReadRoom, buffer: bytearray) -> tuple[Entry, ...]:
     room.extract(Path("folder"), ["a"])
     print(length, line, place, data, "a" in room, len(room), report.ok)
     return room.entries
+
+
+def staging(path: Path, stream: BinaryIO, room: ReadRoom) -> RamFS:
+    """A tree from memory to the disk, and back."""
+    with RamFS(limit=1 << 30) as ram:
+        ram.pipe("/hidden_dir/a.txt", b"data")
+        ram.set_modified("/hidden_dir/a.txt", datetime.now(UTC))
+        strongroom.seal(ram, "case.zip", password="text", compression="store")
+        with strongroom.create(path, password="text") as sealed, ram.open("/hidden_dir/a.txt") as file:
+            sealed.write("a.txt", file)
+    strongroom.unseal(stream, password=b"bytes", format="zip", limits=Limits(memory_size=1 << 30), threads=1).close()
+    with room.load(limit=1 << 30) as loaded:
+        print(loaded.find("/"))
+    return strongroom.unseal(path, password=Secret("text"))
+
+
+def layers(room: WriteRoom, read: ReadRoom, key: bytes) -> bytes:
+    """Encryption around single entries."""
+    with FernetLayer(password="text", kdf="scrypt") as layer, FernetLayer(key=key) as keyed:
+        room.write("a", b"data", layer=layer)
+        room.write("b", io.BytesIO(b"data"), layer=keyed, mode=0o600)
+        packed: int = read.entry("a.fernet").packed_size
+        print(packed)
+        data: bytes = read.read("a", layer=layer)
+    return data + read.read("encrypted.txt", layer=RecipeLayer(key_name="encryption_key.txt"))
 
 
 def secrets(value: bytearray) -> bool:

@@ -24,6 +24,7 @@ ORDER = [
     "compression",
     "formats",
     "extract",
+    "layers",
     "room",
     "cli",
 ]

@@ -222,6 +222,14 @@ class RamFS(FileSystem):
         """When it was last changed, in UTC."""
         return datetime.fromtimestamp(self.info(path)["mtime"], UTC)
 
+    def set_modified(self, path: str, modified: datetime) -> None:
+        """Set when it was last changed; `modified` is aware. fsspec has no call for this."""
+        if modified.utcoffset() is None:
+            message = "modified is an aware datetime, with a time zone"
+            raise ValueError(message)
+        with self._store.guard.use():
+            self._tree.node(self._strip_protocol(path)).modified = modified.timestamp()
+
     # Contents.
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:

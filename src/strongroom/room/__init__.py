@@ -13,18 +13,20 @@ from strongroom.memory.secret import Secret
 from strongroom.output import FileOutput, StreamOutput
 from strongroom.room.base import Finding, Progress, Report, Room
 from strongroom.room.reading import ReadRoom
+from strongroom.room.staging import Item, as_ram, ram_tree
 from strongroom.room.writing import Data, WriteRoom
-from strongroom.source import LocalFile, local_tree, open_source, read
+from strongroom.source import local_tree, open_source, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
 
+    from strongroom.fs.ram import RamFS
     from strongroom.output import Output
     from strongroom.source import Source
 
-__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal"]
+__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"]
 
 
 class CreateOptions(TypedDict, total=False):
@@ -38,6 +40,19 @@ class CreateOptions(TypedDict, total=False):
     threads: int | None
     overwrite: bool
     verify: bool
+    progress: Progress | None
+
+
+class OpenOptions(TypedDict, total=False):
+    """The options of `open`, which `unseal` takes as well."""
+
+    password: str | Buffer | None
+    identities: Iterable[str]
+    format: str | None
+    legacy: bool
+    allow_plaintext: bool
+    threads: int | None
+    limits: Limits | None
     progress: Progress | None
 
 
@@ -106,8 +121,8 @@ def open(
     allow_plaintext  also read files that are not encrypted, which in an encrypted archive are an attack
     threads          as for `create`
     limits           what the archive may ask of this machine
-    progress         called as `progress(done, total)` with plaintext bytes by `verify` and by `extract`, which
-                     reads all entries once to check them and then those that it writes
+    progress         called as `progress(done, total)` with plaintext bytes by `verify`, and by `extract` and `load`,
+                     which read all entries once to check them and then those that they write
 
     Raises `WrongKeyError` at once where the password does not fit, `FormatError` where the file is damaged, `OSError`
     where it cannot be opened.
@@ -144,6 +159,8 @@ def seal(
     source: Mapping[str, Data], path: str | os.PathLike[str] | BinaryIO, **options: Unpack[CreateOptions]
 ) -> None: ...
 @overload
+def seal(source: RamFS, path: str | os.PathLike[str] | BinaryIO, **options: Unpack[CreateOptions]) -> None: ...
+@overload
 def seal(
     source: os.PathLike[str],
     path: str | os.PathLike[str] | BinaryIO,
@@ -156,7 +173,7 @@ def seal(
     source: Data, path: str | os.PathLike[str] | BinaryIO, *, name: str, **options: Unpack[CreateOptions]
 ) -> None: ...
 def seal(
-    source: Mapping[str, Data] | os.PathLike[str] | Data,
+    source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data,
     path: str | os.PathLike[str] | BinaryIO,
     *,
     name: str | None = None,
@@ -164,8 +181,8 @@ def seal(
 ) -> None:
     """Seal `source` into an archive at `path`, in one call; options and errors as for `create`.
 
-    `source` is a mapping of names to data, a `pathlib.Path` of a file or of a folder, whose tree is taken, or one
-    object (bytes, a binary file, an iterable of bytes) that goes under `name`.
+    `source` is a mapping of names to data, a RamFS or a `pathlib.Path` of a file or of a folder, whose tree is taken,
+    or one object (bytes, a binary file, an iterable of bytes) that goes under `name`.
     """
     try:
         secret = None if (password := options.pop("password", None)) is None else Secret(password)
@@ -173,36 +190,67 @@ def seal(
         password = None  # as in `create`
     try:
         items = list(_items(source, name))  # before a hidden file of ours can be among them
+        _refuse_own(source, path)
         options["password"] = secret
         room = create(path, **options)
     finally:
         if secret is not None:
             secret.close()
-    sizes = [item.size if isinstance(item, LocalFile) else _size(item[1]) for item in items]
+    sizes = [_size(item[1]) if isinstance(item, tuple) else item.size for item in items]
     with room:
         room.expect(None if None in sizes else sum(size or 0 for size in sizes))
         for item in items:
-            if isinstance(item, LocalFile):
-                room.add(item)
-            else:
+            if isinstance(item, tuple):
                 room.write(*item)
+            else:
+                room.add(item)
+
+
+def unseal(path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOptions]) -> RamFS:
+    """Open an archive and load all of it into a RamFS, in one call; options as for `open`, the rest as `ReadRoom.load`.
+
+    It takes memory for the data once; an archive that comes from a pipe is held beside it meanwhile.
+    """
+    try:
+        secret = None if (password := options.pop("password", None)) is None else Secret(password)
+    finally:
+        password = None  # as in `create`
+    try:
+        options["password"] = secret
+        room = open(path, **options)
+    finally:
+        if secret is not None:
+            secret.close()
+    with room:
+        return room.load()
 
 
 def _items(
-    source: Mapping[str, Data] | os.PathLike[str] | Data, name: str | None
-) -> Iterator[LocalFile | tuple[str, Data]]:
-    if isinstance(source, os.PathLike):
+    source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data, name: str | None
+) -> Iterator[Item | tuple[str, Data]]:
+    ram = as_ram(source)
+    if ram is not None and name is None:
+        yield from ram_tree(ram)
+    elif isinstance(source, os.PathLike):
         yield from local_tree(source, name)
     elif isinstance(source, Mapping) and name is None:
         yield from cast("Mapping[str, Data]", source).items()
-    elif isinstance(source, (str, Mapping)):
-        message = "source is a mapping of names to data, a pathlib.Path, or bytes with a name; str is neither"
+    elif isinstance(source, (str, Mapping)) or ram is not None:
+        message = "source is a mapping of names to data, a RamFS, a pathlib.Path, or bytes with a name"
         raise TypeError(message)
     elif name is None:
         message = "data needs a name"
         raise ValueError(message)
     else:
-        yield name, source
+        yield name, cast("Data", source)
+
+
+def _refuse_own(source: object, path: object) -> None:
+    """Refuse to seal a RamFS into one of its own files, which would grow for ever as it is read."""
+    ram = as_ram(source)
+    if ram is not None and getattr(path, "fs", None) is ram:
+        message = "the archive would lie in the RamFS that it seals"
+        raise ValueError(message)
 
 
 def _size(data: object) -> int | None:

@@ -12,6 +12,7 @@ from strongroom.flow import as_bytes, ordered_map
 from strongroom.limits import MIB
 from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
 from strongroom.room.files import EntryReader, check_memory, no_memory
+from strongroom.room.staging import load
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.formats import Entry, Reader, ReaderOptions
+    from strongroom.fs.ram import RamFS
+    from strongroom.layers import Layer
     from strongroom.source import Source
 
 _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
@@ -46,12 +49,19 @@ class ReadRoom(Room):
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
-    def read(self, name: str) -> bytes:
-        """Return an entry's data.
+    def entry(self, name: str) -> Entry:
+        """Return the entry of that name. Raises `EntryNotFoundError`."""
+        return self._find(name)
+
+    def read(self, name: str, *, layer: Layer | None = None) -> bytes:
+        """Return an entry's data; with a `layer`, what was written as `name` with such a layer.
 
         Raises `EntryNotFoundError`, `WrongKeyError`, `TamperedError`, `FormatError`, or `LimitError` where the entry is
         larger than `Limits.memory_size`, or than memory.
         """
+        if layer is not None:
+            self._check_open()
+            return layer.unwrap(name, self, self._options.limits)
         entry = self._find(name)
         check_memory(entry.size, self._options.limits)
         buffer = io.BytesIO()  # gives up its memory as bytes without a copy, unlike a bytearray
@@ -125,10 +135,34 @@ class ReadRoom(Room):
         entries = self.entries if names is None else tuple(self._find(name) for name in dict.fromkeys(names))
         self._check_total(entries)
         meter = Meter(self._progress, _total(self.entries) + _total(entries))
-        for _, error in self._checked(meter):
-            if error is not None:
-                raise error
+        self._check_all(meter)
         extract(self._reader, entries, folder, meter.tick)
+
+    def load(self, *, limit: int | None = None) -> RamFS:
+        """Return a RamFS with all entries, their names from its root on, and with their times.
+
+        The whole archive is verified before the first byte goes there. Symlinks are reported and left out. `limit` is
+        how many bytes the RamFS may hold, now and later; half of the memory that is available by default.
+
+        Raises `LimitError` for more than that or than `Limits.memory_size`, and what `verify` would report.
+        """
+        from strongroom.fs.ram import RamFS  # noqa: PLC0415 - fsspec takes as long to import as all the rest
+
+        self._check_open()
+        total = _total(self.entries)
+        check_memory(total, self._options.limits)
+        ram = RamFS(limit)
+        if total > ram.limit:  # before the work, and not in the middle of it
+            message = f"{total} bytes are above the RamFS's limit of {ram.limit}"
+            raise LimitError(message)
+        try:
+            meter = Meter(self._progress, 2 * total)
+            self._check_all(meter)
+            load(self._reader, self.entries, ram, meter.tick)
+        except BaseException:
+            ram.close()
+            raise
+        return ram
 
     def close(self) -> None:
         """Close the archive and the files that `open` gave, and wipe the password."""
@@ -170,6 +204,12 @@ class ReadRoom(Room):
         if total > limit:
             message = f"{total} bytes are above the total_size limit of {limit}"
             raise LimitError(message)
+
+    def _check_all(self, meter: Meter) -> None:
+        """Verify everything, and raise the first thing that is wrong."""
+        for _, error in self._checked(meter):
+            if error is not None:
+                raise error
 
     def _checked(self, meter: Meter) -> Iterator[tuple[Entry, StrongroomError | None]]:
         """Read every entry; runs of small ones side by side, since each costs a key derivation."""

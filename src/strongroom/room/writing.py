@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, overload
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.flow import Readable
+    from strongroom.layers import Layer
     from strongroom.output import Output
-    from strongroom.source import LocalFile
+    from strongroom.room.staging import Item
 
     Data = Buffer | Readable | Iterable[Buffer]
 else:
@@ -65,13 +67,25 @@ class WriteRoom(Room):
         """The entries that are complete."""
         return tuple(self._writer.entries)
 
-    def write(self, name: str, data: Data, *, modified: datetime | None = None, mode: int = _FILE_MODE) -> None:
+    def write(
+        self,
+        name: str,
+        data: Data,
+        *,
+        layer: Layer | None = None,
+        modified: datetime | None = None,
+        mode: int = _FILE_MODE,
+    ) -> None:
         """Add an entry with `data`: a bytes-like object, a binary file, or an iterable of bytes-like objects.
 
-        `modified` is an aware datetime, by default now; `mode` the Unix permissions that are recorded.
+        `modified` is an aware datetime, by default now; `mode` the Unix permissions that are recorded. With a `layer`
+        it is encrypted once more, into entries that the layer names.
         Raises `ValueError` for a name that is there already or could not be extracted safely; the archive is then as it
         was. An error of `data` or of the output discards the archive.
         """
+        if layer is not None:
+            self._write_wrapped(layer, name, data, modified, mode)
+            return
         chunks = chunks_of(data)
         entry = self._begin(name, "file", modified, mode)
         if self._total is None and (view := as_bytes(data)) is not None:
@@ -84,8 +98,8 @@ class WriteRoom(Room):
         """Add an empty folder. Folders of files need not be added."""
         self._begin(name, "directory", modified, _FOLDER_MODE).close()
 
-    def add(self, item: LocalFile) -> None:
-        """Add a file or folder of the local disk, with its time."""
+    def add(self, item: Item) -> None:
+        """Add a file or folder of the local disk or of a RamFS, with its time."""
         if item.folder:
             self.mkdir(item.name, modified=item.modified)
             return
@@ -144,6 +158,19 @@ class WriteRoom(Room):
         if getattr(self, "_state", "closed") != "closed":
             self._discard("it was not closed")
             self._release()
+
+    def _write_wrapped(self, layer: Layer, name: str, data: Data, modified: datetime | None, mode: int) -> None:
+        self._check()
+        begun = False
+        try:
+            for part, pieces in layer.wrap(name, data):
+                with closing(pieces):  # which wipes the key, also where the archive fails
+                    self.write(part, pieces, modified=modified, mode=mode)
+                begun = True
+        except BaseException:
+            if begun:
+                self._discard(f"entry {name!r} failed")
+            raise
 
     def _begin(self, name: str, kind: Literal["file", "directory"], modified: datetime | None, mode: int) -> EntryFile:
         self._check()

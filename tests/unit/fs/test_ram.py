@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import fsspec
@@ -23,7 +23,7 @@ import strongroom
 from strongroom import LimitError, RamFS, SecureMemoryError, TamperedError
 from strongroom.fs import pages, ram
 from strongroom.fs.pages import PAGE
-from tests.helpers import noise
+from tests.helpers import in_memory, noise
 
 SIZES = [0, 1, 15, 16, 17, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 1]
 CANARY = b"canary 7f3a, which nothing else says "
@@ -124,6 +124,21 @@ def test_times(fs: RamFS) -> None:
     time.sleep(0.002)
     fs.touch("/", truncate=False)
     assert fs.modified("/") > folder
+
+
+def test_a_time_that_is_set(fs: RamFS) -> None:
+    """A time is set as it is given, of files and of folders, in any zone, which it must have."""
+    fs.pipe_file("/a/b", b"1")
+    for moment in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)):
+        fs.set_modified("/a/b", moment)
+        fs.set_modified("/a", moment.astimezone(UTC))
+        assert fs.modified("/a/b") == fs.modified("/a") == moment
+    fs.set_modified("/a/b", datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+    assert fs.modified("/a/b") == datetime(2024, 1, 1, tzinfo=UTC)
+    with pytest.raises(ValueError):
+        fs.set_modified("/a/b", datetime(2024, 1, 1))  # noqa: DTZ001 - that is the point
+    with pytest.raises(FileNotFoundError):
+        fs.set_modified("/c", datetime.now(UTC))
 
 
 def test_root_stays(fs: RamFS) -> None:
@@ -477,6 +492,7 @@ USES: list[Callable[[RamFS], object]] = [
     lambda fs: fs.makedirs("/b"),
     lambda fs: fs.rmdir("/b"),
     lambda fs: fs.touch("/a"),
+    lambda fs: fs.set_modified("/a", datetime.now(UTC)),
     lambda fs: fs.copy("/a", "/b"),
     lambda fs: fs.mv("/a", "/b"),
     lambda fs: fs.rm("/a"),
@@ -785,19 +801,9 @@ def test_memory_of_a_process() -> None:
         child.stdin.write(canary)
         key = child.stdout.read(32)
         assert len(key) == 32
-        canaries = keys = 0
-        with Path(f"/proc/{child.pid}/mem").open("rb", buffering=0) as memory:
-            for line in Path(f"/proc/{child.pid}/maps").read_text().splitlines():
-                span, rights, *_ = line.split()
-                if rights.startswith("rw"):
-                    start, end = (int(number, 16) for number in span.split("-"))
-                    memory.seek(start)
-                    found = memory.read(end - start)
-                    canaries += sum(found.count(canary[place : place + 16]) for place in (0, 16))
-                    keys += found.count(key[:16]) + found.count(key[16:])
+        counts = in_memory(child.pid, [canary[:16], canary[16:], key[:16], key[16:]])
         child.stdin.write(b"1")
-    assert canaries == 0
-    assert keys == 2, "its two halves, once each"
+    assert counts == [0, 0, 1, 1]
 
 
 # Threads, signals and the garbage collector
@@ -852,7 +858,7 @@ def test_interrupts(fs: RamFS) -> None:
         fs.pipe_file("/a", bytes(20 * PAGE + 5))
         for step in range(60):
             mark = bytes([step + 1])
-            signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 0.05)  # again, if a finalizer swallows it
+            signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 0.5)  # again, if a finalizer swallows it
             try:
                 while True:
                     with fs.open("/a", "r+b") as file:

@@ -1,0 +1,102 @@
+"""Trees of files on their way into an archive, and from an archive into a RamFS."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from strongroom.errors import StrongroomWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from strongroom.flow import Readable
+    from strongroom.formats import Entry, Reader
+    from strongroom.fs.file import RamFile
+    from strongroom.fs.ram import RamFS
+
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+
+
+class Item(Protocol):
+    """A file or folder that is to be sealed under `name`: a `LocalFile` or a `RamItem`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def folder(self) -> bool: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def modified(self) -> datetime: ...  # noqa: D102
+    @property
+    def mode(self) -> int: ...  # noqa: D102
+    def open(self) -> AbstractContextManager[Readable]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class RamItem:
+    """A file or folder of a RamFS. Those have no mode: files are recorded as the owner's alone."""
+
+    ram: RamFS
+    name: str
+    folder: bool
+    size: int
+    modified: datetime
+
+    @property
+    def mode(self) -> int:
+        """The Unix permissions."""
+        return _FOLDER_MODE if self.folder else _FILE_MODE
+
+    def open(self) -> RamFile:
+        """Open the file for reading."""
+        return self.ram.open(_path(self.name), "rb")
+
+
+def as_ram(source: object) -> RamFS | None:
+    """Return `source` where it is a RamFS, else None; without loading fsspec, which whoever has one has loaded."""
+    module = sys.modules.get("strongroom.fs.ram")
+    return cast("RamFS", source) if module is not None and isinstance(source, module.RamFS) else None
+
+
+def ram_tree(ram: RamFS) -> Iterator[RamItem]:
+    """Give all files and folders, in the order of names, named from the root on. Times are cut to seconds."""
+    todo = ram.ls("/")[::-1]
+    while todo:
+        info = todo.pop()
+        folder = info["type"] == "directory"
+        modified = datetime.fromtimestamp(int(info["mtime"]), UTC)
+        yield RamItem(ram, info["name"].removeprefix("/"), folder, info["size"], modified)
+        if folder:
+            todo += ram.ls(info["name"])[::-1]
+
+
+def load(reader: Reader, entries: Iterable[Entry], ram: RamFS, tick: Callable[[int], object]) -> None:
+    """Put `entries`, which have been verified, into `ram`. See `ReadRoom.load`."""
+    times: list[tuple[str, datetime]] = []
+    for entry in entries:
+        path = _path(entry.name)
+        if entry.kind == "symlink":
+            message = f"{entry.name!r} is a symlink, and was not loaded"
+            warnings.warn(message, StrongroomWarning, stacklevel=3)
+            continue
+        if entry.kind == "directory":
+            ram.makedirs(path, exist_ok=True)
+        else:
+            with ram.open(path, "wb") as file:
+                for chunk in reader.chunks(entry):
+                    file.write(chunk)
+                    tick(len(chunk))
+        times.append((path, entry.modified))
+    for path, modified in times:  # at the end: whatever comes into a folder changes its time
+        ram.set_modified(path, modified)
+
+
+def _path(name: str) -> str:
+    return f"/{name}"
