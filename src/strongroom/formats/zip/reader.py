@@ -107,7 +107,7 @@ class Reader:
         first, skip = (start // CHUNK, start % CHUNK) if direct else (0, start)
         end_mark = codec.name != "lzma" or bool(record.header.flags & spec.LZMA_END_MARK)
         request = Request(size=max(entry.size - first * CHUNK, 0), limits=self._options.limits, end_mark=end_mark)
-        with closing(self._decrypted(record, place, first)) as packed:  # and with it the keys, whatever a traceback holds
+        with closing(self._decrypted(record, place, first)) as packed:  # and so the keys, which a traceback may hold
             plain = decode(codec, request, packed)
             if record.aes is None or record.aes.version == 1:
                 plain = self._with_crc(record, plain, whole=not first)

@@ -243,7 +243,7 @@ def test_hidden_entries() -> None:
 
 
 def test_a_kind_that_readers_disagree_about() -> None:
-    """A file that its attributes call a folder, which other tools then make in its place, is refused; so is the reverse."""
+    """A file that its attributes call a folder, which other tools then make of it, is refused; so is the reverse."""
     item = aes("a.txt", DATA)
     refused(join(item.but(external=stat.S_IFDIR << 16)))
     refused(join(item.but(external=0x10, made_by=63)))
