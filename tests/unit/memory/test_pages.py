@@ -355,3 +355,23 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 assert strongroom.Secret("pass") == b"pass"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("place", ["getpid", "_mlock"])
+def test_interrupted_while_it_is_made(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of making a secret leaves neither a map nor an error in its finalizer."""
+
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    before = maps()
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "has_memfd_secret", False)
+        if place == "getpid":
+            patch.setattr(os, "getpid", interrupt)
+        else:
+            patch.setattr(pages, "_mlock", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            SecretBuffer(4096)
+    gc.collect()
+    assert maps() <= before + 1
