@@ -357,20 +357,18 @@ assert strongroom.Secret("pass") == b"pass"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("place", ["getpid", "_mlock"])
-def test_interrupted_while_it_is_made(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("owner", "name"), [(os, "getpid"), (pages, "_mlock")])
+def test_interrupted_while_it_is_made(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the middle of making a secret leaves neither a map nor an error in its finalizer."""
+    before = maps()
 
     def interrupt(*_: object) -> int:
+        patch.undo()
         raise KeyboardInterrupt
 
-    before = maps()
     with monkeypatch.context() as patch:
         patch.setattr(pages, "has_memfd_secret", False)
-        if place == "getpid":
-            patch.setattr(os, "getpid", interrupt)
-        else:
-            patch.setattr(pages, "_mlock", interrupt)
+        patch.setattr(owner, name, interrupt)
         with pytest.raises(KeyboardInterrupt):
             SecretBuffer(4096)
     gc.collect()
