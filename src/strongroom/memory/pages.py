@@ -53,8 +53,8 @@ class Pages(mmap.mmap):
     """
 
     protection: Protection = "none"
-    address: int
-    _process: int
+    address: int = 0
+    _process: int = 0  # nobody's, where Ctrl-C comes in the middle of making it
 
     def __new__(cls, size: int, *, locked: bool = False) -> Self:  # noqa: D102 - the class says it
         self = super().__new__(cls, -1, size, flags=_PRIVATE)

@@ -355,3 +355,21 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 assert strongroom.Secret("pass") == b"pass"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(os, "getpid"), (pages, "_mlock")])
+def test_interrupted_while_it_is_made(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of making a secret leaves neither a map nor an error in its finalizer."""
+    before = maps()
+
+    def interrupt(*_: object) -> int:
+        patch.undo()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "has_memfd_secret", False)
+        patch.setattr(owner, name, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            SecretBuffer(4096)
+    gc.collect()
+    assert maps() <= before + 1
