@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final, Literal
 from strongroom.errors import LimitError, StrongroomError, StrongroomWarning, TamperedError, WrongKeyError
 from strongroom.manifest import keys
 from strongroom.manifest.diagnosis import changes, diagnose
-from strongroom.manifest.keys import MARKED_SIZE, Key
+from strongroom.manifest.keys import MARKED_SIZE
 from strongroom.manifest.sealing import whole_tag
 from strongroom.manifest.spec import SALT_SIZE, Tail, decode_field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from strongroom.limits import Limits
     from strongroom.manifest import Evidence, ManifestPolicy, ManifestState, Shown
-    from strongroom.memory.secret import Secret
+    from strongroom.manifest.keys import Key
 
 _MOST_MARKS: Final = 16
 """How many keys are derived to look for marks in an archive without a manifest, 17 ms each. One of ours needs one; in
@@ -36,13 +36,13 @@ class Guard:
     checks the directory, and thus every record; an entry's own headers are checked when it is read, since to read those
     of 100,000 entries takes as long as all the rest of opening, and a disk that seeks much longer.
 
-    `entry` may be called by several threads at once. Wiped by `close()`.
+    `derive` makes its key of salt and rounds, or is None where there is no password. `entry` may be called by several
+    threads at once. Wiped by `close()`.
     """
 
-    def __init__(self, policy: ManifestPolicy, password: Secret | None, label: str, limits: Limits) -> None:
+    def __init__(self, policy: ManifestPolicy, derive: Callable[[bytes, int], Key] | None, limits: Limits) -> None:
         self._policy = policy
-        self._password = password
-        self._label = label
+        self._derive = derive
         self._limits = limits
         self._fields: Sequence[bytes] = ()
         self._key: Key | None = None
@@ -60,9 +60,9 @@ class Guard:
         self._fields = shown.fields
         if not any(self._fields):
             self.state, self._entries = "absent", "marks"
-        elif self._password is not None:
+        elif self._derive is not None:
             try:
-                self._check(shown, self._password)
+                self._check(shown, self._derive)
             except WrongKeyError:
                 raise
             except StrongroomError as error:
@@ -80,7 +80,7 @@ class Guard:
         """Whether the manifest says that the password is right; False where it cannot."""
         try:
             last = _tail(shown.fields)
-            return last is not None and self._password is not None and self._fitting(last, self._password) is not None
+            return last is not None and self._derive is not None and self._fitting(last, self._derive) is not None
         except StrongroomError:
             return False
 
@@ -125,9 +125,9 @@ class Guard:
             message = f"the archive's manifest was removed: {evidence.name!r} was sealed with one"
             self._fail(TamperedError(message), "removed")
 
-    def _check(self, shown: Shown, password: Secret) -> None:
+    def _check(self, shown: Shown, derive: Callable[[bytes, int], Key]) -> None:
         tail = _tail(self._fields)
-        key = self._key = self._marked_key(shown) if tail is None else self._fitting(tail, password)
+        key = self._key = self._marked_key(shown) if tail is None else self._fitting(tail, derive)
         if key is None:
             if tail is not None and not shown.authentic():
                 message = "the password does not fit the manifest"
@@ -141,7 +141,7 @@ class Guard:
         message = f"the archive is not as it was sealed: {'; '.join(found[:_MOST_NAMED] + more)}"
         raise TamperedError(message)
 
-    def _fitting(self, tail: Tail, password: Secret) -> Key | None:
+    def _fitting(self, tail: Tail, derive: Callable[[bytes, int], Key]) -> Key | None:
         """Return the key that the tail names, or None where it is another one."""
         if tail.rounds > self._limits.kdf_work:
             message = f"the manifest's key takes {tail.rounds} rounds, above the kdf_work limit of "
@@ -149,7 +149,7 @@ class Guard:
         if self._key is None or (self._key.salt, self._key.rounds) != (tail.salt, tail.rounds):
             if self._key is not None:
                 self._key.close()
-            self._key = Key(password, self._label, tail.salt, tail.rounds)
+            self._key = derive(tail.salt, tail.rounds)
         return self._key if hmac.compare_digest(self._key.check, tail.check) else None
 
     def _marked_key(self, shown: Shown) -> Key | None:
@@ -161,12 +161,12 @@ class Guard:
         return None
 
     def _is_marked(self, salt: bytes) -> bool:
-        if self._password is None or len(salt) != MARKED_SIZE:
+        if self._derive is None or len(salt) != MARKED_SIZE:
             return False
         front = salt[:SALT_SIZE]
         with self._lock:
             if front not in self._marks and len(self._marks) < _MOST_MARKS:
-                self._marks[front] = Key(self._password, self._label, front, keys.ROUNDS)
+                self._marks[front] = self._derive(front, keys.ROUNDS)
             return front in self._marks and self._marks[front].marked(salt)
 
 

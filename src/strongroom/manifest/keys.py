@@ -37,15 +37,21 @@ class Key:
     entry's salt are enough to recognise an archive of ours after its manifest was cut off (ADR 7).
     """
 
-    def __init__(self, password: Secret, label: str, salt: bytes, rounds: int) -> None:
-        """Derive the key: PBKDF2-HMAC-SHA256 (RFC 8018) of the password, the salt behind the label."""
-        password.check_process()
+    def __init__(self, key: SecretBuffer, salt: bytes, rounds: int) -> None:
+        """Take over 32 bytes that were derived with `salt` and `rounds`."""
+        self._buffer = key
         self.salt = salt
         self.rounds = rounds
-        self._buffer = SecretBuffer(_KEY_SIZE)
-        with memoryview(self._buffer) as view, memoryview(password) as secret:
-            PBKDF2HMAC(SHA256(), _KEY_SIZE, label.encode() + salt, rounds).derive_into(secret, view)
         self._start = int.from_bytes(self.tag(b"mark")[: _COUNTER_BITS // 8], "little")
+
+    @classmethod
+    def derive(cls, password: Secret, label: str, salt: bytes, rounds: int) -> Self:
+        """Derive the key from a password: PBKDF2-HMAC-SHA256 (RFC 8018), its salt the label and `salt`."""
+        password.check_process()
+        key = SecretBuffer(_KEY_SIZE)
+        with memoryview(key) as view, memoryview(password) as secret:
+            PBKDF2HMAC(SHA256(), _KEY_SIZE, label.encode() + salt, rounds).derive_into(secret, view)
+        return cls(key, salt, rounds)
 
     def tag(self, what: bytes, *parts: bytes) -> bytes:
         """Return the tag of `parts`, which are that kind of thing: HMAC-SHA256, cut to 16 bytes."""

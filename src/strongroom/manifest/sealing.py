@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from strongroom.manifest import Evidence
-    from strongroom.memory.secret import Secret
 
 
 def whole_tag(key: keys.Key, parts: tuple[bytes, ...]) -> bytes:
@@ -22,10 +21,13 @@ def whole_tag(key: keys.Key, parts: tuple[bytes, ...]) -> bytes:
 
 
 class Sealer:
-    """The manifest of one archive. Wiped by `close()`; `random` gives that many bytes."""
+    """The manifest of one archive. `derive` makes its key of salt and rounds; wiped by `close()`.
 
-    def __init__(self, password: Secret, label: str, random: Callable[[int], bytes]) -> None:
-        self._key = keys.Key(password, label, random(SALT_SIZE), keys.ROUNDS)
+    `random` gives that many bytes.
+    """
+
+    def __init__(self, derive: Callable[[bytes, int], keys.Key], random: Callable[[int], bytes]) -> None:
+        self._key = derive(random(SALT_SIZE), keys.ROUNDS)
         self._indices = count(int.from_bytes(random(keys.OFFSET_BITS // 8), "little"))
         self._count = 0
 

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from strongroom.errors import SecureMemoryError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from strongroom.limits import Limits
     from strongroom.manifest import ManifestPolicy, ManifestState
     from strongroom.manifest.checking import Guard
+    from strongroom.manifest.keys import Key
     from strongroom.manifest.sealing import Sealer
     from strongroom.memory.secret import Secret
 
@@ -107,14 +109,20 @@ def make_guard(policy: ManifestPolicy, password: Secret | None, row: Format, lim
     """Make what checks the manifest of an archive."""
     from strongroom.manifest.checking import Guard  # noqa: PLC0415 - its cryptography, like the formats', on first use
 
-    return Guard(policy, password, row.manifest_label, limits)
+    return Guard(policy, None if password is None else _derivation(password, row), limits)
 
 
 def make_sealer(options: WriterOptions, row: Format) -> Sealer:
     """Make what makes the manifest of an archive."""
     from strongroom.manifest.sealing import Sealer  # noqa: PLC0415 - the same
 
-    return Sealer(options.password, row.manifest_label, options.random)
+    return Sealer(_derivation(options.password, row), options.random)
+
+
+def _derivation(password: Secret, row: Format) -> Callable[[bytes, int], Key]:
+    from strongroom.manifest.keys import Key  # noqa: PLC0415 - the same
+
+    return partial(Key.derive, password, row.manifest_label)
 
 
 def parse_mode(mode: str, verb: str) -> bool:

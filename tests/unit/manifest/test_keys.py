@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ def tag(key: bytes, *parts: bytes) -> bytes:
 @pytest.fixture
 def key() -> Iterator[Key]:
     """A key that costs little."""
-    with Secret("pass") as password, Key(password, LABEL, SALT, 3) as made:
+    with Secret("pass") as password, Key.derive(password, LABEL, SALT, 3) as made:
         yield made
 
 
@@ -58,7 +59,7 @@ def test_vectors(key: Key) -> None:
 def test_what_is_written_costs_100_000_rounds() -> None:
     """In users' archives."""
     with Secret("pass") as password:
-        sealer = Sealer(password, LABEL, lambda size: bytes(range(size)))
+        sealer = Sealer(partial(Key.derive, password, LABEL), lambda size: bytes(range(size)))
         tail = Tail.decode(sealer.tail())
         sealer.close()
     assert (tail.salt, tail.rounds, tail.count) == (bytes(range(10)), 100_000, 0)
@@ -81,7 +82,7 @@ def test_a_tag_depends_on_everything(key: Key) -> None:
         ("pass", LABEL, SALT[::-1], 3),
         ("pass", LABEL, SALT, 4),
     ):
-        with Secret(password) as secret, Key(secret, label, salt, rounds) as other:
+        with Secret(password) as secret, Key.derive(secret, label, salt, rounds) as other:
             seen.add(other.record(0, [b"ab", b"c"], [b""] * 5).tag)
     assert len(seen) == 7
 
@@ -113,9 +114,11 @@ def test_salts_never_repeat() -> None:
     """In an archive they count up from a random start, wherever that is, past the end of the counter as well."""
     for offset in (b"\0\0\0", b"\xff\xff\xff"):
         with Secret("pass") as password:
-            sealer = Sealer(password, LABEL, lambda size, offset=offset: offset if size == 3 else SALT)  # type: ignore[misc]
+            sealer = Sealer(
+                partial(Key.derive, password, LABEL), lambda size, offset=offset: offset if size == 3 else SALT
+            )  # type: ignore[misc]
             salts = [sealer.salt() for _ in range(5000)]
-            with Key(password, LABEL, SALT, ROUNDS) as known:
+            with Key.derive(password, LABEL, SALT, ROUNDS) as known:
                 assert all(map(known.marked, salts))
             sealer.close()
         assert len({*salts}) == 5000
@@ -124,16 +127,16 @@ def test_salts_never_repeat() -> None:
 
 def test_another_password_sees_no_mark() -> None:
     """Who doesn't know the password cannot tell the counter from random bytes."""
-    with Secret("pass") as password, Key(password, LABEL, SALT, 3) as mine:
+    with Secret("pass") as password, Key.derive(password, LABEL, SALT, 3) as mine:
         marked = mine.mark(0)
-    with Secret("Pass") as password, Key(password, LABEL, SALT, 3) as other:
+    with Secret("Pass") as password, Key.derive(password, LABEL, SALT, 3) as other:
         assert not other.marked(marked)
 
 
 def test_the_key_is_wiped() -> None:
     """After `close` nothing can be made with it, and its repr never shows it."""
     with Secret("pass") as password:
-        key = Key(password, LABEL, SALT, 3)
+        key = Key.derive(password, LABEL, SALT, 3)
     raw = derived()
     assert raw not in repr(vars(key)).encode()
     assert raw.hex() not in repr(vars(key))
@@ -146,7 +149,7 @@ def test_records_are_numbered() -> None:
     """From 0, in the order in which they are asked for; the tail has their count."""
     evidence = Evidence(parts=(b"part",), aspects=(b"",) * 5, salt=b"", name="a", packing="")  # type: ignore[arg-type]
     with Secret("pass") as password:
-        sealer = Sealer(password, LABEL, os.urandom)
+        sealer = Sealer(partial(Key.derive, password, LABEL), os.urandom)
         assert [Record.decode(sealer.record(evidence)).number for _ in range(3)] == [0, 1, 2]
         assert Tail.decode(sealer.tail()).count == 3
         sealer.close()
