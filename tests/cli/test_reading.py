@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import zipfile
+from dataclasses import replace
 
 import pytest
 
+from tests import zipcraft
 from tests.cli.running import COMMAND, Desk
 from tests.helpers import noise
+from tests.zipedit import apart
 
 SECRET = b"sodium 140, potassium 4.2"
 
@@ -185,6 +188,7 @@ def test_verify(sealed: Desk) -> None:
     done = sealed.open("verify", "a.zip")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(b"a.zip: ok, 5 entries, 3.0 MB")
+    assert done.out.endswith(b", manifest verified\n")
     assert sealed.open("verify", "a.zip", "--quiet").out == b""
 
 
@@ -200,11 +204,49 @@ def test_verify_of_a_tampered_archive(sealed: Desk) -> None:
 def test_verify_json(sealed: Desk) -> None:
     """For programs, the report."""
     ok = json.loads(sealed.open("verify", "a.zip", "--json").out)
-    assert ok == {"archive": "a.zip", "ok": True, "entries": 5, "bytes": 3_000_027, "findings": []}
+    sums = {"archive": "a.zip", "ok": True, "entries": 5, "bytes": 3_000_027}
+    assert ok == sums | {"manifest": "verified", "findings": []}
     done = tampered(sealed).open("verify", "a.zip", "--json")
     report = json.loads(done.out)
     assert (done.code, report["ok"]) == (4, False)
     assert [finding["entry"] for finding in report["findings"]] == ["big.bin"]
+
+
+# the manifest
+
+
+def cut_off(desk: Desk) -> Desk:
+    """Remove the manifest from a.zip, without the password."""
+    path = desk.folder / "a.zip"
+    pieces = apart(path.read_bytes())
+    path.write_bytes(replace(pieces, parts=[part.with_manifest(b"") for part in pieces.parts]).together())
+    return desk
+
+
+@pytest.mark.parametrize("verb", [["cat", "note.txt"], ["extract", "out"], ["verify"]], ids=" ".join)
+def test_manifest_removed(sealed: Desk, verb: list[str]) -> None:
+    """It is missed without being asked for; `ignore` reads the archive with a warning."""
+    command = [verb[0], "a.zip", *verb[1:]]
+    code, _, hint = cut_off(sealed).open(*command).failure
+    assert (code, hint) == (4, True)
+    assert not (sealed.folder / "out").exists()
+    done = sealed.open(*command, "--manifest", "ignore")
+    assert done.code == 0
+    assert "manifest was removed" in done.err
+
+
+def test_manifest_required(sealed: Desk) -> None:
+    """Archives of ours have one, those of other tools don't."""
+    assert sealed.open("cat", "a.zip", "note.txt", "--manifest", "required").out == SECRET
+    sealed.open("verify", "a.zip", "--manifest", "required")
+    (sealed.folder / "b.zip").write_bytes(zipcraft.join(zipcraft.aes("note.txt", SECRET)))
+    password = sealed.put("other", zipcraft.PASSWORD.encode())
+    password.chmod(0o600)
+    verify = ("verify", "b.zip", "--password-file", "other")
+    assert sealed.run(*verify).out.endswith(
+        b"no manifest, so names, dates and the list of entries are not authenticated\n"
+    )
+    assert sealed.run(*verify, "--manifest", "required").failure[0] == 4
 
 
 # what all of them refuse
@@ -243,14 +285,19 @@ def test_missing_archive(desk: Desk, verb: list[str]) -> None:
 
 
 def test_plaintext_in_an_encrypted_archive(sealed: Desk) -> None:
-    """A file that someone put in unencrypted is refused; the hint names the option that reads it all the same."""
+    """A file that someone put in unencrypted is refused twice; the hint names the option that reads it all the same."""
     with zipfile.ZipFile(sealed.folder / "a.zip", "a") as made:
         made.writestr("forged", b"pay 9000")
     assert sealed.open("verify", "a.zip").code == 4
     done = sealed.open("cat", "a.zip", "forged")
-    assert done.failure == (1, "a.zip: 'forged' is not encrypted", True)
+    assert done.code == 4
+    assert "'forged' was added" in done.err
+    done = sealed.open("cat", "a.zip", "forged", "--manifest", "ignore")
+    assert (done.code, done.out) == (1, b"")
+    assert "a.zip: 'forged' is not encrypted" in done.err
     assert "--allow-plaintext" in done.err
-    assert sealed.open("cat", "a.zip", "forged", "--allow-plaintext").out == b"pay 9000"
+    done = sealed.open("cat", "a.zip", "forged", "--manifest", "ignore", "--allow-plaintext")
+    assert done.out == b"pay 9000"
 
 
 def test_an_archive_without_encryption_needs_no_password(desk: Desk) -> None:

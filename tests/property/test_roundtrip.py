@@ -89,9 +89,9 @@ def archive_of(
     data: bytes, how: str, pieces: list[int], compression: str | None = None, threads: int | None = None
 ) -> bytes:
     """The archive of one entry, pulled whole or pushed in pieces, with salts that only count up."""
-    source = (bytes([number]) * 16 for number in range(256))
+    source = iter(range(256))
     stream = io.BytesIO()
-    original, os.urandom = os.urandom, lambda _: next(source)
+    original, os.urandom = os.urandom, lambda size: bytes([next(source)]) * size
     try:
         with strongroom.create(stream, format="zip", password="pass", compression=compression, threads=threads) as room:
             if how == "whole":

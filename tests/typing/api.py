@@ -80,6 +80,7 @@ def every_option(stream: BinaryIO) -> None:
     strongroom.create(stream, password=Secret("text"), format="zip").close()
     limits = Limits(ratio=10, total_size=1 << 30)
     strongroom.open(stream, password=memoryview(b"view"), limits=limits, legacy=True, allow_plaintext=True).close()
+    strongroom.open(stream, password="text", manifest="required").close()
     strongroom.seal({"a": b"1", "b": io.BytesIO()}, "a.zip", password="text", threads=1)
     strongroom.seal(Path("folder"), "a.zip", password="text")
     strongroom.seal(b"data", stream, name="a", password="text", format="zip")

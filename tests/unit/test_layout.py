@@ -22,6 +22,7 @@ ORDER = [
     "isolated_worker",
     "isolated",
     "compression",
+    "manifest",
     "formats",
     "extract",
     "layers",

@@ -18,6 +18,7 @@ from strongroom import (
     Entry,
     EntryNotFoundError,
     FormatError,
+    LimitError,
     Limits,
     OutputError,
     OutputExistsError,
@@ -554,12 +555,14 @@ def test_into_a_pipe_and_out_of_one() -> None:
 
 
 def test_into_the_middle_of_a_stream() -> None:
-    """An archive may follow other bytes, a program for instance, and stays open to its owner."""
+    """An archive may follow other bytes, for which nobody vouches; the stream stays open to its owner."""
     stream = io.BytesIO()
     stream.write(b"#!/bin/sh\n")
     strongroom.seal({"a": noise(CHUNK + 1)}, stream, format="zip", password=PASSWORD)
     assert not stream.closed
-    with opened(stream) as read:
+    with pytest.raises(TamperedError):
+        opened(stream)
+    with pytest.warns(StrongroomWarning), opened(stream, manifest="ignore") as read:
         assert read.read("a") == noise(CHUNK + 1)
     assert not stream.closed
 
@@ -574,6 +577,48 @@ def test_what_is_no_place(stream: Any) -> None:  # noqa: ANN401 - wrong types ar
 
 
 # Reading
+
+
+def test_manifest_policies() -> None:
+    """Archives of ours have one, and it takes a password to check it."""
+    archive = sealed({"a": b"1"})
+    for policy in ("auto", "required", "ignore"):
+        with opened(archive, manifest=policy) as read:
+            assert read.verify().manifest == "verified"
+    with strongroom.open(archive) as read, pytest.raises(WrongKeyError):
+        read.verify()
+    with pytest.raises(ValueError, match="password"):
+        strongroom.open(archive, manifest="required")
+    with pytest.raises(ValueError, match="auto"):
+        opened(archive, manifest="yes")
+
+
+def test_verifying_demands_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read again from the disk must have one."""
+    monkeypatch.setattr("strongroom.room.make_sealer", lambda *_: None)
+    with pytest.raises(TamperedError), create(tmp_path / "a.zip", verify=True) as room:
+        room.write("a", b"1")
+    assert listing(tmp_path) == []
+
+
+def test_manifest_without_a_password() -> None:
+    """Folders can be verified without one, and then the report says what was not checked."""
+    stream = io.BytesIO()
+    with create(stream, format="zip") as room:
+        room.mkdir("folder")
+    with strongroom.open(stream) as read:
+        assert (read.verify().ok, read.verify().manifest) == (True, "unchecked")
+    with opened(stream) as read:
+        assert read.verify().manifest == "verified"
+    with pytest.raises(WrongKeyError):
+        strongroom.open(stream, password="another")
+
+
+def test_rounds_are_bounded() -> None:
+    """A manifest that asks for more work than allowed is refused before any."""
+    with pytest.raises(LimitError):
+        opened(sealed({"a": b"1"}), limits=Limits(kdf_work=99_999))
+    assert opened(sealed({"a": b"1"}), limits=Limits(kdf_work=100_000)).read("a") == b"1"
 
 
 def test_missing_names() -> None:

@@ -35,7 +35,7 @@ _TYPES: Final = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": sta
 def command(archive: str, *, as_json: bool, limits: Limits) -> None:
     """List the entries of ARCHIVE. No password is needed.
 
-    Sizes are in bytes. The list is not authenticated by itself: `strongroom verify` checks each entry's data.
+    Sizes are in bytes. Without the password the list is not authenticated: `strongroom verify` checks it and all data.
     """
     with open_listed(archive, limits) as room:
         if as_json:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import Final
+from typing import Final, get_args
 
 import click
 
 from strongroom.cli.passwords import PasswordOptions
 from strongroom.cli.units import parse_size
 from strongroom.limits import Limits
+from strongroom.manifest import ManifestPolicy
 
 Verb = Callable[..., None]
 
@@ -38,6 +39,7 @@ class ReadingOptions:
     password: PasswordOptions
     legacy: bool
     allow_plaintext: bool
+    manifest: ManifestPolicy
     limits: Limits
 
 
@@ -92,13 +94,26 @@ def reading_options(verb: Verb) -> Verb:
 
     @click.option("--legacy", is_flag=True, help="Also read entries with broken encryption (ZipCrypto).")
     @click.option("--allow-plaintext", is_flag=True, help="Also read files that are not encrypted.")
+    @click.option(
+        "--manifest",
+        type=click.Choice(get_args(ManifestPolicy)),
+        default="auto",
+        help="What to do about the archive's tamper evidence: check it where there is one, require one, or read what"
+        " does not hold, with a warning.",
+    )
     @limit_option
     @password_options
     @wraps(verb)
     def with_reading(
-        *, password: PasswordOptions, legacy: bool, allow_plaintext: bool, limits: Limits, **rest: object
+        *,
+        password: PasswordOptions,
+        legacy: bool,
+        allow_plaintext: bool,
+        manifest: ManifestPolicy,
+        limits: Limits,
+        **rest: object,
     ) -> None:
-        verb(reading=ReadingOptions(password, legacy, allow_plaintext, limits), **rest)
+        verb(reading=ReadingOptions(password, legacy, allow_plaintext, manifest, limits), **rest)
 
     return with_reading
 

@@ -44,6 +44,7 @@ def open_archive(
             password=password,
             legacy=options.legacy,
             allow_plaintext=options.allow_plaintext,
+            manifest="auto" if password is None else options.manifest,
             limits=options.limits,
             progress=progress,
         )
@@ -53,7 +54,7 @@ def open_archive(
             return opened(_place(archive), password)
     place = _place_to_reopen(archive, options.limits)
     room = opened(place, None)
-    if not any(entry.encrypted for entry in room):
+    if options.manifest != "required" and not any(entry.encrypted for entry in room):
         return room
     room.close()
     return _asked(archive, lambda password: opened(place, password))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +20,18 @@ from strongroom.cli.options import (
 from strongroom.cli.progress import Bar
 from strongroom.cli.reading import open_archive
 from strongroom.cli.units import count, rate, size
+
+if TYPE_CHECKING:
+    from strongroom.manifest import ManifestState
+
+
+_MANIFEST: Final[dict[ManifestState, str]] = {
+    "verified": "manifest verified",
+    "absent": "no manifest, so names, dates and the list of entries are not authenticated",
+    "removed": "manifest removed",
+    "changed": "manifest does not hold",
+    "unchecked": "manifest not checked",
+}
 
 
 @click.command(
@@ -44,7 +57,7 @@ def command(archive: str, *, reading: ReadingOptions, as_json: bool, quiet: bool
     if as_json:
         findings = [{"entry": finding.entry, "problem": finding.problem} for finding in report.findings]
         result = {"archive": archive, "ok": report.ok, "entries": len(report.entries), "bytes": total}
-        data_json(result | {"findings": findings})
+        data_json(result | {"manifest": report.manifest, "findings": findings})
     else:
         for finding in report.findings:
             named = finding.entry is None or repr(finding.entry) in finding.problem
@@ -55,6 +68,7 @@ def command(archive: str, *, reading: ReadingOptions, as_json: bool, quiet: bool
             data(printable(f"{archive}: {failed} of {entries} failed"))
         elif not quiet:
             speed = rate(total, seconds)
-            data(printable(f"{archive}: ok, {entries}, {size(total)}" + (f", {speed}" if speed else "")))
+            manifest = f", {_MANIFEST[report.manifest]}"
+            data(printable(f"{archive}: ok, {entries}, {size(total)}" + (f", {speed}" if speed else "") + manifest))
     if not report.ok:
         raise Unsound

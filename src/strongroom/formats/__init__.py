@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from strongroom.flow import Chunk
     from strongroom.limits import Limits
+    from strongroom.manifest.checking import Guard
+    from strongroom.manifest.sealing import Sealer
     from strongroom.memory.secret import Secret
     from strongroom.output import Piece
     from strongroom.source import Source
@@ -129,7 +131,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterOptions:
-    """How a writer is made. `patchable` says whether the output takes patches; else it must be written in one go."""
+    """How a writer is made. `patchable` says whether the output takes patches; else it must be written in one go.
+
+    `manifest` makes the tamper evidence and the salts; without one, what is around the archive has to authenticate it.
+    """
 
     password: Secret
     compression: str
@@ -137,17 +142,22 @@ class WriterOptions:
     threads: int
     patchable: bool
     random: Callable[[int], bytes]
+    manifest: Sealer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderOptions:
-    """How a reader is made. `legacy` accepts broken encryption, `allow_plaintext` unencrypted files."""
+    """How a reader is made. `legacy` accepts broken encryption, `allow_plaintext` unencrypted files.
+
+    `guard` checks the manifest; without one it is not looked at.
+    """
 
     password: Secret | None
     legacy: bool
     allow_plaintext: bool
     limits: Limits
     threads: int
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +175,11 @@ class Format:
     opener: str
     readable: str
     from_end: bool = False  # is found from its end, whatever stands before it
+
+    @property
+    def manifest_label(self) -> str:
+        """What the key of the format's manifest is derived with, beside password and salt."""
+        return f"strongroom manifest 1 {self.name}"
 
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""

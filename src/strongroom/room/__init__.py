@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack, cast, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack, cast, get_args, overload
 
 from strongroom.flow import as_bytes, default_threads
 from strongroom.formats import FORMATS, Format, ReaderOptions, WriterOptions
 from strongroom.limits import Limits
+from strongroom.manifest import ManifestPolicy
 from strongroom.memory.secret import Secret
 from strongroom.output import FileOutput, StreamOutput
-from strongroom.room.base import Finding, Progress, Report, Room
+from strongroom.room.base import Finding, Progress, Report, Room, make_guard, make_sealer
 from strongroom.room.reading import ReadRoom
 from strongroom.room.staging import Item, as_ram, ram_tree
 from strongroom.room.writing import Data, WriteRoom
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.fs.ram import RamFS
+    from strongroom.manifest.checking import Guard
     from strongroom.output import Output
     from strongroom.source import Source
 
@@ -51,6 +54,7 @@ class OpenOptions(TypedDict, total=False):
     format: str | None
     legacy: bool
     allow_plaintext: bool
+    manifest: ManifestPolicy
     threads: int | None
     limits: Limits | None
     progress: Progress | None
@@ -92,6 +96,7 @@ def create(
         _refuse_keys(row, recipients, "recipients")
         options = _writer_options(row, secret, compression, level, threads)
         row.writer(options)  # checks the level before a file is made
+        options = replace(options, manifest=make_sealer(options, row))
         output = _output(path, options, overwrite=overwrite, verify=verify)
     except BaseException:
         if secret is not None:
@@ -108,6 +113,7 @@ def open(
     format: str | None = None,
     legacy: bool = False,
     allow_plaintext: bool = False,
+    manifest: ManifestPolicy = "auto",
     threads: int | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
@@ -119,34 +125,45 @@ def open(
     identities       private keys, for formats that have them
     legacy           also read entries with encryption that is broken (ZipCrypto)
     allow_plaintext  also read files that are not encrypted, which in an encrypted archive are an attack
+    manifest         "auto" checks the manifest, which strongroom's archives have, and notices where it was removed;
+                     "required" also refuses archives without one; "ignore" reads what was changed, with a warning
     threads          as for `create`
     limits           what the archive may ask of this machine
     progress         called as `progress(done, total)` with plaintext bytes by `verify`, and by `extract` and `load`,
                      which read all entries once to check them and then those that they write
 
-    Raises `WrongKeyError` at once where the password does not fit, `FormatError` where the file is damaged, `OSError`
-    where it cannot be opened.
+    Raises `WrongKeyError` at once where the password does not fit, `TamperedError` where entries were added, deleted,
+    renamed or altered since they were sealed, `FormatError` where the file is damaged, `OSError` where it cannot be
+    opened. Without a password none of that is checked, and `manifest="required"` is a `ValueError`.
     """
     try:
         secret = None if password is None else Secret(password)
     finally:
         del password  # as in `create`
     source: Source | None = None
+    guard: Guard | None = None
     limits = limits or Limits()
     try:
         threads = _threads(threads)
+        _check_policy(manifest, secret)
         source = open_source(path, limits)
         row = _known(format) if format else _detect(source)
         _refuse_keys(row, identities, "identities")
+        guard = make_guard(manifest, secret, row, limits)
         options = ReaderOptions(
             password=secret,
             legacy=legacy,
             allow_plaintext=allow_plaintext,
             limits=limits,
             threads=threads,
+            guard=guard,
         )
-        return ReadRoom(row.reader(source, options), source, options, progress)
+        reader = row.reader(source, options)
+        guard.demand()
+        return ReadRoom(reader, source, options, progress)
     except BaseException:
+        if guard is not None:
+            guard.close()
         if source is not None:
             source.close()
         if secret is not None:
@@ -311,6 +328,15 @@ def _threads(threads: int | None) -> int:
         message = f"threads is at least 1, not {threads}"
         raise ValueError(message)
     return threads or default_threads()
+
+
+def _check_policy(manifest: str, secret: Secret | None) -> None:
+    if manifest not in get_args(ManifestPolicy):
+        message = f"manifest is one of {', '.join(get_args(ManifestPolicy))}, not {manifest!r}"
+        raise ValueError(message)
+    if manifest == "required" and secret is None:
+        message = "a manifest that is required needs a password, to check it with"
+        raise ValueError(message)
 
 
 def _known(name: str) -> Format:

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from strongroom.errors import SecureMemoryError
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from strongroom.formats import Entry
+    from strongroom.formats import Entry, Format, WriterOptions
+    from strongroom.limits import Limits
+    from strongroom.manifest import ManifestPolicy, ManifestState
+    from strongroom.manifest.checking import Guard
+    from strongroom.manifest.keys import Key
+    from strongroom.manifest.sealing import Sealer
+    from strongroom.memory.secret import Secret
 
 Progress = Callable[[int, int | None], object]
 """Called with the bytes done, and all there are, or None where that is not known."""
@@ -48,10 +55,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `verify` found: `ok` where every entry's authentication code, size and structure hold."""
+    """What `verify` found: `ok` where every entry's authentication code, size and structure hold.
+
+    `manifest` says what became of the tamper evidence for all that those do not cover; see `ManifestState`.
+    """
 
     ok: bool
     entries: tuple[Entry, ...]
+    manifest: ManifestState
     findings: tuple[Finding, ...]
 
 
@@ -92,6 +103,26 @@ class Room(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def make_guard(policy: ManifestPolicy, password: Secret | None, row: Format, limits: Limits) -> Guard:
+    """Make what checks the manifest of an archive."""
+    from strongroom.manifest.checking import Guard  # noqa: PLC0415 - its cryptography, like the formats', on first use
+
+    return Guard(policy, None if password is None else _derivation(password, row), limits)
+
+
+def make_sealer(options: WriterOptions, row: Format) -> Sealer:
+    """Make what makes the manifest of an archive."""
+    from strongroom.manifest.sealing import Sealer  # noqa: PLC0415 - the same
+
+    return Sealer(_derivation(options.password, row), options.random)
+
+
+def _derivation(password: Secret, row: Format) -> Callable[[bytes, int], Key]:
+    from strongroom.manifest.keys import Key  # noqa: PLC0415 - the same
+
+    return partial(Key.derive, password, row.manifest_label)
 
 
 def parse_mode(mode: str, verb: str) -> bool:

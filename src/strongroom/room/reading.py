@@ -121,7 +121,8 @@ class ReadRoom(Room):
                 wrong.append(error)
         if wrong and len(wrong) == sum(entry.encrypted for entry in self.entries):
             raise wrong[0]
-        return Report(not findings, self.entries, tuple(findings))
+        guard = self._options.guard
+        return Report(not findings, self.entries, guard.state if guard else "unchecked", tuple(findings))
 
     def extract(self, folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
         """Write plaintext files: all entries, or those named, below `folder`, which is made where it is missing.
@@ -173,6 +174,8 @@ class ReadRoom(Room):
             file.close()
         self._reader.close()
         self._source.close()
+        if self._options.guard is not None:
+            self._options.guard.close()
         if self._options.password is not None:
             self._options.password.close()
 

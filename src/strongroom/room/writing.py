@@ -13,7 +13,7 @@ from strongroom.flow import Chunk, as_bytes, chunks_of
 from strongroom.formats import Entry, Format, Member, ReaderOptions, WriterOptions
 from strongroom.limits import Limits
 from strongroom.names import Tree
-from strongroom.room.base import Progress, Room, parse_mode
+from strongroom.room.base import Progress, Room, make_guard, parse_mode
 from strongroom.room.files import EntryFile, TextEntryFile
 from strongroom.room.reading import ReadRoom
 
@@ -208,17 +208,22 @@ class WriteRoom(Room):
             raise ValueError(message)
 
     def _reread(self) -> None:
+        limits = Limits(ratio=1 << 62, total_size=1 << 62, entries=1 << 62, header_size=1 << 62)
+        guard = make_guard("required", self._options.password, self._format, limits)
         options = ReaderOptions(
             password=self._options.password,
             legacy=False,
             allow_plaintext=False,
-            limits=Limits(ratio=1 << 62, total_size=1 << 62, entries=1 << 62, header_size=1 << 62),
+            limits=limits,
             threads=self._options.threads,
+            guard=guard,
         )
         source = self._output.reread()
         found: object = None
         try:
-            report = ReadRoom(self._format.reader(source, options), source, options, self._progress).verify()
+            reader = self._format.reader(source, options)
+            guard.demand()
+            report = ReadRoom(reader, source, options, self._progress).verify()
             if not report.ok:
                 found = report.findings[0]
             elif len(report.entries) != len(self.entries):
@@ -229,6 +234,7 @@ class WriteRoom(Room):
             message = f"{error.filename}: it cannot be read again: {error.strerror}; what was there before is as it was"
             raise OutputError(message) from error
         finally:
+            guard.close()
             source.close()
         if found is not None:
             message = f"what the disk gives back is not what was written: {found}"
@@ -274,4 +280,6 @@ class WriteRoom(Room):
         try:
             self._writer.close()
         finally:
+            if self._options.manifest is not None:
+                self._options.manifest.close()
             self._options.password.close()

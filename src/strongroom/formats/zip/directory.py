@@ -29,12 +29,15 @@ _NAMELESS: Final = "-"  # 7-Zip gives what it reads from a pipe no name (so APPN
 class Record:
     """An entry as the central directory has it, with its ZIP64 values in place.
 
-    `offset` is the position of the local header in the file, `limit` that of whatever comes next.
+    `offset` is the position of the local header in the file, `limit` that of whatever comes next. `manifest` is what
+    the manifest stored with it.
     """
 
+    number: int
     entry: Entry
     header: spec.CentralHeader
     aes: extras.AesExtra | None
+    manifest: bytes
     offset: int
     limit: int = 0
 
@@ -52,10 +55,15 @@ class _End:
     start: int
     size: int
     shift: int
+    comment: bytes
 
 
 class Directory:
-    """The records of an archive's central directory, by name and in order."""
+    """The records of an archive's central directory, by name and in order.
+
+    `start` is its place in the file, `shift` the length of what was put before the archive; `raw` are its bytes, `ends`
+    those of the end records and of the archive comment.
+    """
 
     def __init__(self, source: Source, limits: Limits) -> None:
         end = _find_end(source)
@@ -65,8 +73,11 @@ class Directory:
         if end.size > limits.header_size:
             message = f"the central directory has {end.size} bytes, above the header_size limit of {limits.header_size}"
             raise LimitError(message)
-        cursor = Cursor(read(source, end.start, end.size), end.start)
-        found = [_decode(cursor, end, limits) for _ in range(end.entries)]
+        self.start, self.shift, self.comment = end.start, end.shift, end.comment
+        self.raw = read(source, end.start, end.size)
+        self.ends = read(source, end.start + end.size, source.size - end.start - end.size)
+        cursor = Cursor(self.raw, end.start)
+        found = [_decode(number, cursor, end, limits) for number in range(end.entries)]
         if cursor.left:
             if cursor.take(min(cursor.left, len(spec.SIGNATURE)), "a record") == spec.SIGNATURE:
                 message = "the central directory has a digital signature"
@@ -112,7 +123,8 @@ def _find_end(source: Source) -> _End:
     if count * spec.CENTRAL_SIZE > size:
         message = f"{count} entries do not fit in a central directory of {size} bytes"
         raise FormatError(message, offset=offset, spec="APPNOTE 4.4.22")
-    return _End(count, start + shift, size, shift)
+    comment = tail[position + spec.END_SIZE :][: record.comment_length]
+    return _End(count, start + shift, size, shift, comment)
 
 
 def _refuse_second_end(tail: bytes, position: int, tail_offset: int) -> None:
@@ -160,7 +172,7 @@ def _refuse_disks(disk: int, directory_disk: int, here: int, entries: int) -> No
         raise UnsupportedError(message)
 
 
-def _decode(cursor: Cursor, end: _End, limits: Limits) -> Record:
+def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
     place = cursor.offset
     header = spec.CentralHeader.decode(cursor)
     if len(header.name) > limits.name_length:
@@ -194,7 +206,7 @@ def _decode(cursor: Cursor, end: _End, limits: Limits) -> Record:
         ratio = size // max(packed_size, 1)
         message = f"{entry.name!r} unpacks to {ratio} times its size, above the ratio limit of {limits.ratio}"
         raise LimitError(message)
-    return Record(entry, header, aes, offset + end.shift)
+    return Record(number, entry, header, aes, records.get(extras.MANIFEST_ID, b""), offset + end.shift)
 
 
 def _aes(header: spec.CentralHeader, records: dict[int, bytes], place: int) -> extras.AesExtra | None:

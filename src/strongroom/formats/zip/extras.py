@@ -22,6 +22,9 @@ NTFS_ID: Final = 0x000A
 TIME_ID: Final = 0x5455
 UNICODE_PATH_ID: Final = 0x7075
 AES_ID: Final = 0x9901
+MANIFEST_ID: Final = 0x5253
+"""Ours, "SR" in the file: above the 32 that are PKWARE's (APPNOTE 4.5.2), and on none of the lists of APPNOTE 4.6,
+Info-ZIP's extrafld.txt, libarchive, zip.js and Perl's zipdetails."""
 
 _EXTRA: Final = Struct("<HH")
 _AES: Final = Struct("<H2sBH")
@@ -52,15 +55,16 @@ def decode_extra(extra: bytes, offset: int) -> dict[int, bytes]:
     Raises `FormatError` where they don't fill it, or where one that matters to us comes twice: readers would differ.
     """
     records: dict[int, bytes] = {}
-    for position, header_id, data in _extra_records(extra, offset):
-        if header_id in records and header_id in (ZIP64_ID, AES_ID, UNICODE_PATH_ID):
+    for position, header_id, data in extra_records(extra, offset):
+        if header_id in records and header_id in (ZIP64_ID, AES_ID, UNICODE_PATH_ID, MANIFEST_ID):
             message = f"extra field 0x{header_id:04x} is there twice"
             raise FormatError(message, offset=position, spec="APPNOTE 4.5")
         records.setdefault(header_id, data)
     return records
 
 
-def _extra_records(extra: bytes, offset: int) -> Iterator[tuple[int, int, bytes]]:
+def extra_records(extra: bytes, offset: int) -> Iterator[tuple[int, int, bytes]]:
+    """Give the records of an extra field that stands at `offset`: place, ID, data. Raises `FormatError`."""
     position = 0
     while position < len(extra):
         rest = len(extra) - position

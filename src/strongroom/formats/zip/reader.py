@@ -10,39 +10,33 @@ import hmac
 import zlib
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from strongroom.compression import BY_ZIP_METHOD, Request, decode
-from strongroom.errors import FormatError, TamperedError, UnsupportedError, WrongKeyError
+from strongroom.errors import FormatError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK, Pipeline, Stage
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
+from strongroom.formats.zip.evidence import Shown, located
+from strongroom.formats.zip.local import Place, check_local, locate
 from strongroom.limits import MIB
 from strongroom.memory.secret import SecretBuffer, wipe
 from strongroom.memory.slots import Slots
-from strongroom.source import Cursor, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from strongroom.formats import Entry, ReaderOptions
+    from strongroom.manifest.checking import Guard
     from strongroom.memory.secret import Secret
     from strongroom.source import Source
 
 _WHOLE: Final = 16 * MIB
 """Up to this packed size an entry is read once into memory; a longer one is read twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an encrypted or plain entry's data stands in the file, without salt and codes."""
-
-    offset: int
-    size: int
 
 
 @dataclass(slots=True)
@@ -82,9 +76,39 @@ class Reader:
         self._mark_key: SecretBuffer | None = None
         self._nonces = 0  # as many were used under that key
         self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._directory.records)
+        self._guard: Guard | None = None  # until it has checked the directory
+        self._check_open(options.guard)
+
+    def _check_open(self, guard: Guard | None) -> None:
+        """Check the password and the manifest. Where the manifest says that it is right, a verifier was changed."""
+        shown = Shown(self._source, self._directory, self._authentic)
         first = next((record for record in self._directory.records if record.aes), None)
-        if first and first.aes and options.password:
-            self._keys(first, first.aes, self._place(first)).close()
+        if first and first.aes and self._options.password:
+            try:
+                self._keys(first, first.aes, locate(self._source, first)).close()
+            except WrongKeyError:
+                if guard is None or not guard.fits(shown):
+                    raise
+        if guard is not None:
+            guard.open(shown)
+            self._guard = guard
+        if first and self._options.password:
+            self._place(first)
+
+    def _authentic(self) -> bool:
+        """See `manifest.Shown`; the shortest entry says it."""
+        records = [record for record in self._directory.records if record.aes]
+        record = min(records, key=lambda record: record.entry.packed_size, default=None)
+        if record is None or record.aes is None:
+            return False
+        try:
+            place = locate(self._source, record)
+            data = self._data(record, record.aes, place)
+            with self._keys(record, record.aes, place) as keys:
+                self._mark(record, data, keys)
+        except StrongroomError:
+            return False
+        return True
 
     def seekable(self, entry: Entry) -> bool:
         """See `formats.Reader`."""
@@ -179,71 +203,17 @@ class Reader:
 
     # Where the data is
 
-    def _place(self, record: Record) -> _Place:
-        """Check the local header, and all that stands before the next entry, against the central directory."""
-        header, offset = record.header, record.offset
-        fixed = read(self._source, offset, spec.LOCAL_SIZE)
-        lengths = int.from_bytes(fixed[26:28], "little") + int.from_bytes(fixed[28:30], "little")
-        length = min(spec.LOCAL_SIZE + lengths, record.limit - offset)
-        cursor = Cursor(read(self._source, offset, length), offset)
-        local = spec.LocalHeader.decode(cursor)
-        extra_place = cursor.offset - len(local.extra)
-        records = extras.decode_extra(local.extra, extra_place)
-        size, packed_size = extras.resolve_zip64(records, (local.size, local.packed_size), extra_place)
-        streamed = bool(local.flags & spec.STREAMED)
-        self._same("name", local.name, header.name, record)
-        # Info-ZIP takes bit 3 back in the local header alone, where it could seek.
-        self._same("flags", local.flags | spec.STREAMED, header.flags | spec.STREAMED, record)
-        if extras.UNICODE_PATH_ID in records:
-            path = extras.decode_name(local.name, local.flags, records, offset)
-            self._same("name", path, record.entry.name + "/" * (record.entry.kind == "directory"), record)
-        self._same("compression method", local.method, header.method, record)
-        self._same("time", local.dos_time, header.dos_time, record)
-        if record.aes:
-            aes = records.get(extras.AES_ID)
-            found = extras.AesExtra.decode(aes, extra_place) if aes is not None else None
-            self._same("AES extra field", found, record.aes, record)
-        declared = (local.crc, packed_size, size)
-        if streamed and record.entry.encrypted and not record.aes and local.crc == (local.dos_time & spec.U16) << 16:
-            declared = (0, packed_size, size)  # Info-ZIP puts the time there: the encryption header's check byte
-        central = (header.crc, record.entry.packed_size, record.entry.size)
-        for what, mine, theirs in zip(("CRC-32", "packed size", "size"), declared, central, strict=True):
-            if not (streamed and mine == 0):
-                self._same(what, mine, theirs, record)
-        place = _Place(cursor.offset, record.entry.packed_size)
-        end = place.offset + place.size
-        if end > record.limit:
-            message = f"entry {record.entry.name!r} overlaps what follows it at byte {record.limit}"
-            raise FormatError(message, offset=offset)
-        self._check_gap(record, end, central if streamed else None)
+    def _place(self, record: Record) -> Place:
+        """Find an entry, and check all that is around its data: against the manifest, against the directory."""
+        place = locate(self._source, record)
+        if self._guard is not None:
+            self._guard.entry(record.number, located(record, place))
+        check_local(record, place)
         return place
-
-    @staticmethod
-    def _same(what: str, local: object, central: object, record: Record) -> None:
-        if local != central:
-            message = f"local header and central directory differ in the {what} of {record.entry.name!r}"
-            raise FormatError(message, offset=record.offset, spec="APPNOTE 4.3.7")
-
-    def _check_gap(self, record: Record, end: int, descriptor: tuple[int, int, int] | None) -> None:
-        """Check the data descriptor (APPNOTE 4.3.9), and that nothing hides behind the data.
-
-        Readers that go through the file from its front look for an entry there, some of them byte by byte.
-        """
-        gap = read(self._source, end, min(record.limit - end, 64))
-        if descriptor is not None:
-            form = next((form for form in spec.descriptors(*descriptor) if gap.startswith(form)), None)
-            if form is None:
-                message = f"the data descriptor of {record.entry.name!r} differs from the central directory"
-                raise FormatError(message, offset=end, spec="APPNOTE 4.3.9")
-            gap = gap[len(form) :]
-            end += len(form)
-        if gap:
-            message = f"bytes that the central directory does not have follow {record.entry.name!r}"
-            raise FormatError(message, offset=end, spec="APPNOTE 4.3.6")
 
     # What the data is, packed
 
-    def _decrypted(self, record: Record, place: _Place, first: int) -> Generator[memoryview]:
+    def _decrypted(self, record: Record, place: Place, first: int) -> Generator[memoryview]:
         """Give an entry's data, authenticated and decrypted but still compressed, from chunk `first`."""
         if record.aes:
             return self._aes(record, record.aes, place, first)
@@ -263,22 +233,17 @@ class Reader:
             raise WrongKeyError(message)
         return self._options.password
 
-    def _keys(self, record: Record, aes: extras.AesExtra, place: _Place) -> crypto.Keys:
+    def _keys(self, record: Record, aes: extras.AesExtra, place: Place) -> crypto.Keys:
         """Derive an entry's keys; raises `WrongKeyError` where they don't fit its verifier."""
-        bits = aes.key_bits
-        if place.size < crypto.overhead(bits):
-            message = f"encrypted entry {record.entry.name!r} is too short for its salt and codes"
-            raise FormatError(message, offset=place.offset, spec="AES II.A")
-        head = read(self._source, place.offset, crypto.salt_size(bits) + crypto.VERIFIER_SIZE)
-        salt, verifier = head[: -crypto.VERIFIER_SIZE], head[-crypto.VERIFIER_SIZE :]
-        keys = crypto.Keys(self._password(), salt, bits, self._slots)
+        salt, verifier = place.head[: -crypto.VERIFIER_SIZE], place.head[-crypto.VERIFIER_SIZE :]
+        keys = crypto.Keys(self._password(), salt, aes.key_bits, self._slots)
         if not hmac.compare_digest(keys.verifier, verifier):
             keys.close()
             message = f"the password does not fit {record.entry.name!r}"
             raise WrongKeyError(message)
         return keys
 
-    def _aes(self, record: Record, aes: extras.AesExtra, place: _Place, first: int) -> Generator[memoryview]:
+    def _aes(self, record: Record, aes: extras.AesExtra, place: Place, first: int) -> Generator[memoryview]:
         with self._keys(record, aes, place) as keys:
             data = self._data(record, aes, place)
             if data.size <= _WHOLE:
@@ -286,22 +251,21 @@ class Reader:
             else:
                 yield from self._twice(record, data, keys, first)
 
-    def _data(self, record: Record, aes: extras.AesExtra, place: _Place) -> _Place:
+    def _data(self, record: Record, aes: extras.AesExtra, place: Place) -> Place:
         """Return where the ciphertext stands, between salt and authentication code."""
         before = crypto.salt_size(aes.key_bits) + crypto.VERIFIER_SIZE
-        data = _Place(place.offset + before, place.size - crypto.overhead(aes.key_bits))
+        data = replace(place, offset=place.offset + before, size=place.size - crypto.overhead(aes.key_bits))
         if record.entry.method == "store" and data.size != record.entry.size:
             message = f"stored entry {record.entry.name!r} has {data.size} bytes, but declares {record.entry.size}"
             raise FormatError(message, offset=record.offset)
         return data
 
-    def _check_tag(self, record: Record, data: _Place, computed: bytes) -> None:
-        stored = read(self._source, data.offset + data.size, crypto.TAG_SIZE)
-        if not hmac.compare_digest(computed, stored):
+    def _check_tag(self, record: Record, data: Place, computed: bytes) -> None:
+        if not hmac.compare_digest(computed, data.code):
             message = f"the authentication code of {record.entry.name!r} does not hold"
             raise TamperedError(message)
 
-    def _once(self, record: Record, data: _Place, keys: crypto.Keys, first: int) -> Iterator[memoryview]:
+    def _once(self, record: Record, data: Place, keys: crypto.Keys, first: int) -> Iterator[memoryview]:
         """One reading into memory, one check, then decryption from that memory."""
         packed = memoryview(bytearray(data.size))
         self._source.read_into(data.offset, packed)
@@ -318,7 +282,7 @@ class Reader:
         finally:
             wipe(out)
 
-    def _twice(self, record: Record, data: _Place, keys: crypto.Keys, first: int) -> Iterator[memoryview]:
+    def _twice(self, record: Record, data: Place, keys: crypto.Keys, first: int) -> Iterator[memoryview]:
         """A first reading that checks and marks, unless there was one before, and a second that decrypts."""
         marks = self._marks.get(record.entry.name)
         if marks is None:
@@ -350,7 +314,7 @@ class Reader:
                     wipe(out)
 
     def _mark(
-        self, record: Record, data: _Place, keys: crypto.Keys, tick: Callable[[int], object] | None = None
+        self, record: Record, data: Place, keys: crypto.Keys, tick: Callable[[int], object] | None = None
     ) -> _Marks:
         """Check an entry's authentication code, and mark each chunk as it was then."""
         if self._mark_key is None:
@@ -371,7 +335,7 @@ class Reader:
         self._check_tag(record, data, crypto.tag(authenticator))
         return marks
 
-    def _fill_stored(self, record: Record, data: _Place, keys: crypto.Keys, target: memoryview) -> None:
+    def _fill_stored(self, record: Record, data: Place, keys: crypto.Keys, target: memoryview) -> None:
         """Decrypt into `target` beside the check, side by side."""
         authenticator = keys.authenticator()
 

@@ -145,8 +145,9 @@ class CentralHeader:
     extra: bytes
     comment: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the header as bytes."""
+    def encode(self, more: bytes = b"") -> bytes:
+        """Return the header as bytes, its extra field lengthened by `more`."""
+        extra = self.extra + more
         fixed = _CENTRAL.pack(
             CENTRAL,
             self.made_by,
@@ -158,14 +159,14 @@ class CentralHeader:
             self.packed_size,
             self.size,
             len(self.name),
-            len(self.extra),
+            len(extra),
             len(self.comment),
             self.disk,
             self.internal,
             self.external,
             self.offset,
         )
-        return fixed + self.name + self.extra + self.comment
+        return fixed + self.name + extra + self.comment
 
     @classmethod
     def decode(cls, cursor: Cursor) -> CentralHeader:

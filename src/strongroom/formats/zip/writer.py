@@ -17,6 +17,7 @@ from strongroom.errors import StrongroomWarning
 from strongroom.flow import CHUNK, Chunk, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.zip import crypto, extras, spec
+from strongroom.formats.zip.evidence import Around, encode_comment, encode_with_field, evidence, whole, with_tag
 from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
 from strongroom.output import Patch
@@ -73,8 +74,10 @@ class Writer:
         check_level(self.codec, options.level)
         self.offset = 0
         self.entries: list[Entry] = []
+        self._manifest = options.manifest
         self._directory: list[bytes] = []
         self._slots = Slots(crypto.KEYS_SIZE)
+        self._last: tuple[spec.CentralHeader, bytes] | None = None  # behind whose record the manifest's tail goes
         self._ready: deque[tuple[bytes, crypto.Keys]] = deque()
         self._derivations: Pipeline[list[bytes], list[tuple[bytes, crypto.Keys]]] | None = None
 
@@ -84,15 +87,24 @@ class Writer:
 
     def finish(self) -> Iterator[Piece]:
         """See `formats.Writer`. APPNOTE 4.3.6 has the order of the records."""
-        start = self.offset
-        yield from self._directory
-        size, count = sum(map(len, self._directory)), len(self._directory)
+        tail = self._manifest.tail() if self._manifest else b""
+        self._flush(tail)
+        directory = b"".join(self._directory)
+        ends = self._ends(len(directory), encode_comment(tail) if tail and not directory else b"")
+        if self._manifest:
+            tag = self._manifest.whole(*whole(self.offset, directory, ends))
+            directory, ends = with_tag(directory, ends, tag)
+        yield directory
+        yield ends
+
+    def _ends(self, size: int, comment: bytes) -> bytes:
+        start, count, zip64 = self.offset, len(self.entries), b""
         if count >= spec.U16 or size >= spec.U32 or start >= spec.U32:
             version = spec.VERSION_ZIP64
-            yield spec.Zip64EndRecord(_MADE_BY, version, 0, 0, count, count, size, start).encode()
-            yield spec.Zip64Locator(0, start + size, 1).encode()
+            zip64 = spec.Zip64EndRecord(_MADE_BY, version, 0, 0, count, count, size, start).encode()
+            zip64 += spec.Zip64Locator(0, start + size, 1).encode()
         count, size, start = min(count, spec.U16), min(size, spec.U32), min(start, spec.U32)
-        yield spec.EndRecord(0, 0, count, count, size, start).encode()
+        return zip64 + spec.EndRecord(0, 0, count, count, size, start, len(comment)).encode() + comment
 
     def close(self) -> None:
         """See `formats.Writer`."""
@@ -116,7 +128,7 @@ class Writer:
         return self._ready.popleft()
 
     def _salt(self) -> bytes:
-        return self.options.random(crypto.salt_size(_KEY_BITS))
+        return self._manifest.salt() if self._manifest else self.options.random(crypto.salt_size(_KEY_BITS))
 
     def _derive(self, salts: list[bytes]) -> list[tuple[bytes, crypto.Keys]]:
         return [(salt, crypto.Keys(self.options.password, salt, _KEY_BITS, self._slots)) for salt in salts]
@@ -126,10 +138,19 @@ class Writer:
         self.offset += len(piece)
         return piece
 
-    def add(self, fields: _Fields, offset: int) -> None:
+    def add(self, fields: _Fields, offset: int, around: Around) -> None:
         """Take up an entry that is complete."""
-        self.entries.append(fields.entry())
-        self._directory.append(fields.central(offset))
+        self._flush()
+        entry, header = fields.entry(), fields.central(offset)
+        field = self._manifest.record(evidence(entry, header, around)) if self._manifest else b""
+        self.entries.append(entry)
+        self._last = header, field
+
+    def _flush(self, tail: bytes = b"") -> None:
+        if self._last is not None:
+            header, field = self._last
+            self._directory.append(encode_with_field(header, field + tail))
+            self._last = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +173,7 @@ class _Fields:
             self._version(), self._flags(), self._method(), self._time(), 0, packed_size, size, self._name(), extra
         ).encode()
 
-    def central(self, offset: int) -> bytes:
+    def central(self, offset: int) -> spec.CentralHeader:
         """Return the central directory header, with ZIP64 values just where they are needed."""
         large = [value for value in (self.size, self.packed_size, offset) if value >= spec.U32]
         attributes = self._mode() << 16 | (_DOS_DIRECTORY if self._folder() else 0)
@@ -171,7 +192,7 @@ class _Fields:
             min(offset, spec.U32),
             self._name(),
             (extras.encode_zip64(*large) if large else b"") + self._extra(),
-        ).encode()
+        )
 
     def entry(self) -> Entry:
         """Return the entry as users see it."""
@@ -231,8 +252,9 @@ class DirectoryEncoder:
     def finish(self) -> Iterator[Piece]:
         """See `formats.EntryEncoder`."""
         offset = self._writer.offset
-        yield self._writer.count(self._fields.local())
-        self._writer.add(self._fields, offset)
+        local = self._fields.local()
+        yield self._writer.count(local)
+        self._writer.add(self._fields, offset, Around(local))
 
     def close(self) -> None:
         """See `formats.EntryEncoder`."""
@@ -269,10 +291,13 @@ class FileEncoder:
         yield from map(self._writer.count, self._stream.finish())
         fields = replace(self._fields, size=self._stream.size, packed_size=self._stream.packed_size)
         if self._writer.options.patchable:
-            yield Patch(self._offset, fields.local(room=True))
+            local, descriptor = fields.local(room=True), b""
+            yield Patch(self._offset, local)
         else:
-            yield self._writer.count(spec.encode_descriptor(0, fields.packed_size, fields.size))
-        self._writer.add(fields, self._offset)
+            local = self._fields.local(room=True)
+            descriptor = spec.encode_descriptor(0, fields.packed_size, fields.size)
+            yield self._writer.count(descriptor)
+        self._writer.add(fields, self._offset, Around(local, descriptor, self._stream.prefix, self._stream.code))
 
     def _whole(self, chunk: Chunk) -> bytes:
         """Return an entry of one chunk, header and all; stored, where compression does not make it smaller."""
@@ -289,10 +314,12 @@ class FileEncoder:
             chunk.release()
             authenticator = keys.authenticator()
             authenticator.update(out[: len(data)])
-            body = b"".join((salt, keys.verifier, out[: len(data)], crypto.tag(authenticator)))
+            head, code = salt + keys.verifier, crypto.tag(authenticator)
+            body = b"".join((head, out[: len(data)], code))
         fields = _Fields(self._fields.member, codec, size, len(body))
-        self._writer.add(fields, self._offset)
-        return fields.local() + body
+        local = fields.local()
+        self._writer.add(fields, self._offset, Around(local, b"", head, code))
+        return local + body
 
     def close(self) -> None:
         """See `formats.EntryEncoder`."""
@@ -309,6 +336,7 @@ class _Stream:
     def __init__(self, writer: Writer) -> None:
         salt, self._keys = writer.keys()
         self.prefix = salt + self._keys.verifier
+        self.code = b""
         self.size = 0
         self.packed_size = _OVERHEAD
         self._encoder = encoder_for(writer.codec, writer.options.level)
@@ -335,7 +363,8 @@ class _Stream:
         wipe(data)
         self.packed_size += len(last)
         yield last
-        yield crypto.tag(self._authenticator)
+        self.code = crypto.tag(self._authenticator)
+        yield self.code
         self.close()
 
     def _compress(self, chunk: Chunk) -> Chunk:

@@ -936,7 +936,7 @@ def _sealed(data: dict[str, bytes], *, seekable: bool) -> bytes:
 _BOTH = [("version", 2), ("flags", 2), ("method", 2), ("time", 4), ("crc", 4), ("packed size", 4), ("size", 4)]
 _LOCAL = [("signature", 4), *_BOTH, ("length", 4)]
 _CENTRAL = [("signature", 4), ("made by", 2), *_BOTH, ("length", 6), ("disk", 2), ("internal", 2), ("external", 4)]
-_EXTRA = {extras.ZIP64_ID: "ZIP64", extras.AES_ID: "AES", extras.TIME_ID: "timestamp"}
+_EXTRA = {extras.ZIP64_ID: "ZIP64", extras.AES_ID: "AES", extras.TIME_ID: "timestamp", extras.MANIFEST_ID: "manifest"}
 
 
 def _fields(archive: bytes, room: strongroom.ReadRoom) -> dict[int, str]:
@@ -983,14 +983,16 @@ UNAUTHENTICATED = {
     "central external",  # the mode: whether it is a symlink, too
     "central timestamp header",
     "central timestamp record",
+    "central manifest header",
+    "central manifest record",
 }
 """What WinZip AES leaves open, and no second place contradicts: modes and dates may change, data and names not."""
 
 
-def _outcome(archive: bytes) -> dict[str, bytes] | None:
+def _outcome(archive: bytes, manifest: str = "auto") -> dict[str, bytes] | None:
     """The data of all entries, or None for an error of ours; anything else escapes."""
     try:
-        with open_(archive) as room:
+        with open_(archive, manifest=manifest, limits=Limits(kdf_work=1000)) as room:
             data = {entry.name: room.read(entry.name) for entry in room}
             assert room.verify().ok
     except StrongroomError:
@@ -1000,14 +1002,18 @@ def _outcome(archive: bytes) -> dict[str, bytes] | None:
 
 @pytest.mark.parametrize("data", [SMALL, LONG], ids=["small", "long"])
 @pytest.mark.parametrize("seekable", [True, False], ids=["file", "pipe"])
-def test_every_flip(data: dict[str, bytes], *, seekable: bool) -> None:
-    """A change of any byte is refused, or leaves names and data as they were; where that is, is a closed list.
+@pytest.mark.parametrize("manifest", ["auto", "ignore"])
+@pytest.mark.filterwarnings("ignore::strongroom.StrongroomWarning")
+@pytest.mark.usefixtures("_few_rounds")
+def test_every_flip(data: dict[str, bytes], manifest: str, *, seekable: bool) -> None:
+    """A change of any byte is refused: with the manifest, none goes unnoticed.
 
-    Of a long entry's ciphertext only some bytes are tried.
+    Where that is ignored, a change leaves names and data as they were, and where that is, is a closed list. Of a long
+    entry's ciphertext only some bytes are tried.
     """
     archive = _sealed(data, seekable=seekable)
     expected = data | {"folder": b""}
-    assert _outcome(archive) == expected
+    assert _outcome(archive, manifest) == expected
     with open_(archive) as room:
         fields = _fields(archive, room)
     inside = [position for position in range(len(archive)) if position not in fields]
@@ -1016,13 +1022,20 @@ def test_every_flip(data: dict[str, bytes], *, seekable: bool) -> None:
         for change in (0x01, 0x08, 0x80, 0xFF) if position in fields else (0x01, 0xFF):
             flipped = bytearray(archive)
             flipped[position] ^= change
-            outcome = _outcome(bytes(flipped))
+            outcome = _outcome(bytes(flipped), manifest)
             if outcome is not None:
                 assert outcome == expected, fields.get(position)
                 unnoticed.add(fields.get(position, "data"))
-    assert unnoticed == UNAUTHENTICATED
+    assert unnoticed == (UNAUTHENTICATED if manifest == "ignore" else set())
 
 
+@pytest.fixture
+def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests that cost little."""
+    monkeypatch.setattr("strongroom.manifest.keys.ROUNDS", 2)
+
+
+@pytest.mark.usefixtures("_few_rounds")
 def test_every_cut() -> None:
     """An archive that was cut off anywhere, at its end or its start, is refused."""
     archive = _sealed(SMALL, seekable=True)
@@ -1031,6 +1044,7 @@ def test_every_cut() -> None:
         assert _outcome(archive[length + 1 :]) is None
 
 
+@pytest.mark.usefixtures("_few_rounds")
 def test_every_byte_lost_or_gained() -> None:
     """So is one that lost or gained a byte inside."""
     archive = _sealed(SMALL, seekable=True)

@@ -1,0 +1,53 @@
+"""Makes a manifest, while an archive is written."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import count
+from typing import TYPE_CHECKING
+
+from strongroom.manifest import keys
+from strongroom.manifest.spec import SALT_SIZE, Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from strongroom.manifest import Evidence
+
+
+def whole_tag(key: keys.Key, parts: tuple[bytes, ...]) -> bytes:
+    """Return the tag of the whole. Its parts may be large, so that they are hashed where they stand, not joined."""
+    return key.tag(b"whole", *(sha256(part).digest() for part in parts))
+
+
+class Sealer:
+    """The manifest of one archive. `derive` makes its key of salt and rounds; wiped by `close()`.
+
+    `random` gives that many bytes.
+    """
+
+    def __init__(self, derive: Callable[[bytes, int], keys.Key], random: Callable[[int], bytes]) -> None:
+        self._key = derive(random(SALT_SIZE), keys.ROUNDS)
+        self._indices = count(int.from_bytes(random(keys.OFFSET_BITS // 8), "little"))
+        self._count = 0
+
+    def salt(self) -> bytes:
+        """Return a salt of 16 bytes for an entry, never the same twice, that carries the mark."""
+        return self._key.mark(next(self._indices))
+
+    def record(self, evidence: Evidence) -> bytes:
+        """Return what to store with the next entry."""
+        number, self._count = self._count, self._count + 1
+        return self._key.record(number, evidence.parts, evidence.aspects).encode()
+
+    def tail(self) -> bytes:
+        """Return what to store behind the last record; the tag of the whole takes its last `TAG_SIZE` bytes."""
+        return Tail(self._key.salt, self._key.rounds, self._count, self._key.check).encode()
+
+    def whole(self, *parts: bytes) -> bytes:
+        """Return the tag of the whole, over what `Shown.whole` has."""
+        return whole_tag(self._key, parts)
+
+    def close(self) -> None:
+        """Wipe the key."""
+        self._key.close()
