@@ -25,6 +25,8 @@ class Limits:
     name_length  an entry's name, in bytes as stored.
     header_size  the central directory.
     dictionary   a decoder's window; the decoders allocate it before the first byte comes out.
+    kdf_work     rounds of a key derivation that the archive names: 2^24 of 7z's take half a second, or more where the
+                 password is long; 7-Zip writes 2^19 and reads up to 2^24.
     """
 
     ratio: int = 1100
@@ -34,6 +36,7 @@ class Limits:
     name_length: int = 4 * KIB
     header_size: int = 256 * MIB
     dictionary: int = 256 * MIB
+    kdf_work: int = 1 << 24
 
     def __post_init__(self) -> None:
         for bound in fields(self):
