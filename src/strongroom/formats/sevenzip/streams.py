@@ -323,10 +323,10 @@ def _decode_substreams(cursor: Cursor, folders: Sequence[Folder], limits: Limits
             raise FormatError(message, offset=offset, spec="7zFormat, SubStreams Info")
         found = decode_id(cursor)
     several = any(count > 1 for count in counts)
-    if several != (found == _SIZE):
+    if several and found != _SIZE:
         raise fields.refuse_id(found, cursor.offset - 1, "SubStreams Info")
     sizes = [_decode_sizes(cursor, folder, count) for folder, count in zip(folders, counts, strict=True)]
-    if several:
+    if found == _SIZE:  # which some writers have also where there is none
         found = decode_id(cursor)
     unknown = sum(count for folder, count in zip(folders, counts, strict=True) if not _has_own_crc(folder, count))
     crcs = iter(_decode_crcs(cursor, found, unknown, "the CRCs of substreams"))
