@@ -140,10 +140,13 @@ def _ppmd7(package: str, size: int, read: Callable[[], bytes], order: int, memor
         data = read()
         ended = not data
         data = data or b"\0"  # which it may look at beyond the end
-        while size and (out := decoder.decode(data, min(_MIB, size))):
+        while size:
+            out = decoder.decode(data, min(_MIB, size))
             size -= len(out)
             _write(out)
             data = b""
+            if decoder.needs_input or not out:
+                break  # it takes nothing at all for the end of its input, and decodes on past it
         if ended:
             break
     return EARLY if size else OK
