@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Decode = Callable[["Job", Sequence[Chunks]], Chunks]
 
 _PPMD_PROPERTIES: Final = struct.Struct("<BI")
+_PPMD_RESERVED: Final = 2  # bytes that 7-Zip 9 and py7zr write behind them
 _PPMD_ORDERS: Final = range(2, 65)  # Ppmd7.h, PPMD7_MIN_ORDER and PPMD7_MAX_ORDER
 _PPMD_MEMORY: Final = range(1 << 11, (1 << 32) - 12 * 3)  # Ppmd7.h, PPMD7_MIN_MEM_SIZE and PPMD7_MAX_MEM_SIZE
 
@@ -183,10 +184,10 @@ def _ppmd(job: Job, inputs: Sequence[Chunks]) -> Chunks:
     """PPMd variant H, of which 7z keeps order and memory in the properties. Like ZIP's, in a process of its own."""
     from strongroom import isolated  # noqa: PLC0415
 
-    if len(job.properties) != _PPMD_PROPERTIES.size:
+    if len(job.properties) not in (_PPMD_PROPERTIES.size, _PPMD_PROPERTIES.size + _PPMD_RESERVED):
         message = f"the PPMd properties are {len(job.properties)} bytes, expected {_PPMD_PROPERTIES.size}"
         raise FormatError(message)
-    order, memory = _PPMD_PROPERTIES.unpack(job.properties)
+    order, memory = _PPMD_PROPERTIES.unpack_from(job.properties)
     if order not in _PPMD_ORDERS or memory not in _PPMD_MEMORY:
         message = f"PPMd order {order} or memory {memory} is out of range"
         raise FormatError(message)
