@@ -242,7 +242,7 @@ def _name(file: File) -> str:
 
 
 def _check_name_length(file: File, limits: Limits) -> None:
-    size = 2 * len(file.name)  # in UTF-16, as it is stored
+    size = len(file.name.encode("utf-8", "surrogatepass"))  # as `create` counts, whatever the format
     if size > limits.name_length:
         message = f"a name has {size} bytes, above the name_length limit of {limits.name_length}"
         raise LimitError(message)
