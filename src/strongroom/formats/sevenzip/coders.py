@@ -95,6 +95,16 @@ def unpack(folder: Folder, packs: Sequence[Chunks], tools: Tools) -> Chunks:
     return output(folder.main)
 
 
+def derive_keys(folder: Folder, tools: Tools) -> None:
+    """Derive what keys a folder takes, so that what is wrong with that shows before its data does.
+
+    Raises what `tools.key` raises: `WrongKeyError` without a password, `LimitError` for too many rounds.
+    """
+    for coder in folder.coders:
+        if method(coder).role is Role.ENCRYPT:
+            tools.key(crypto.AesProperties.decode(coder.properties))
+
+
 def check(folder: Folder) -> None:
     """Raise `UnsupportedError` for a method that we don't have, `FormatError` where its number of streams is wrong."""
     for coder in folder.coders:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from strongroom.errors import FormatError, LimitError, StrongroomWarning, UnsupportedError, WrongKeyError
 from strongroom.formats import Entry
-from strongroom.formats.sevenzip import coders, crypto, spec
+from strongroom.formats.sevenzip import coders, spec
 from strongroom.formats.sevenzip.files import DIRECTORY, File, decode_time
 from strongroom.limits import MIB
 from strongroom.names import check_tree
@@ -168,9 +168,7 @@ def _unpack(
             raise FormatError(message, offset=place.offset, spec="7zFormat, PackInfo")
     coders.check(folder)
     encrypted = _is_encrypted(folder)
-    for coder in folder.coders:
-        if coder.method == spec.AES:
-            tools.key(crypto.AesProperties.decode(coder.properties))  # says what is wrong with it before it is used
+    coders.derive_keys(folder, tools)
     try:
         packs = [iter((memoryview(read(source, place.offset, place.size)),)) for place in places[0]]
         data = b"".join(map(bytes, coders.unpack(folder, packs, tools)))

@@ -254,13 +254,16 @@ class Reader:
         """Whether the key fits, as far as the start of a folder tells."""
         entry, folder = record.entry, record.folder or 0
         try:
+            coders.check(self._archive.folders[folder])
+        except UnsupportedError:
+            return True
+        coders.derive_keys(self._archive.folders[folder], self._tools)
+        try:
             walk = self._walk(folder)
             if entry.size <= _PROBE_WHOLE and record.crc is not None:
                 self._match(record, walk, lambda _: None)
             else:
                 walk.skip(min(entry.size, _PROBE_START))
-        except UnsupportedError:
-            return True
         except (FormatError, LimitError, TamperedError):
             return False
         return True
