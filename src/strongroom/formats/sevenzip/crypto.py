@@ -1,6 +1,7 @@
 """7zAES: AES-256-CBC under a key of many rounds of SHA-256. It has no authentication code.
 
-The only specification is the source: "7zAes" is CPP/7zip/Crypto/7zAes.cpp of 7-Zip 23.01, cited by function.
+The only specification is the source: "7zAes" is CPP/7zip/Crypto/7zAes.cpp of 7-Zip 18.06 and later, cited by
+function.
 """
 
 from __future__ import annotations
