@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from strongroom.errors import FormatError, LimitError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK
+from strongroom.formats.marks import Marks
 from strongroom.formats.sevenzip import coders, crypto, directory
 from strongroom.limits import KIB, MIB
 from strongroom.memory.secret import wipe
@@ -38,30 +35,6 @@ _PROBES: Final = 4  # folders that are tried before the password is said to be w
 _PROBE_WHOLE: Final = 1 * MIB  # entries up to here are checked whole when the archive is opened;
 _PROBE_START: Final = 4 * KIB  # of longer ones the decoder must accept the start, where a wrong key makes noise
 _MOST_KEYS: Final = 256  # at a page of memory each; one is what other tools make for an archive
-
-
-@dataclass(slots=True)
-class _Marks:
-    """What packed data was when it was first read: a GMAC of each chunk, under a key made for this reader alone.
-
-    So what is decoded a second time, to be given out, is what matched the CRC the first time.
-    """
-
-    key: bytes = field(default_factory=lambda: AESGCM.generate_key(256), repr=False)
-    tags: dict[int, bytes] = field(default_factory=dict[int, bytes])
-
-    def check(self, offset: int, chunk: memoryview) -> None:
-        """Mark the chunk at `offset`, or raise `TamperedError` where it is another one than the first time."""
-        cipher, nonce = AESGCM(self.key), offset.to_bytes(12, "big")
-        tag = self.tags.get(offset)
-        if tag is None:
-            self.tags[offset] = cipher.encrypt(nonce, b"", chunk)
-            return
-        try:
-            cipher.decrypt(nonce, tag, chunk)
-        except InvalidTag:
-            message = f"the archive changed while it was read, at byte {offset} or up to {len(chunk)} bytes behind"
-            raise TamperedError(message) from None
 
 
 class _Walk:
@@ -110,7 +83,7 @@ class Reader:
         self._options = options
         self._keys: dict[tuple[bytes, int], crypto.Key] = {}
         self._keys_lock = threading.Lock()
-        self._marks = _Marks()
+        self._marks = Marks()
         self._sound: set[str] = set()  # entries that matched their CRC
         self._verdicts: dict[str, StrongroomError | None] = {}
         self._checking: _Walk | None = None
@@ -199,7 +172,7 @@ class Reader:
         for key in self._keys.values():
             key.close()
         self._keys.clear()
-        self._marks = _Marks()
+        self._marks = Marks()
         self._sound.clear()
         self._verdicts.clear()
 
@@ -281,8 +254,16 @@ class Reader:
         for position in range(0, place.size, CHUNK):
             chunk = buffer[: min(CHUNK, place.size - position)]
             self._source.read_into(place.offset + position, chunk)
-            self._marks.check(place.offset + position, chunk)
+            self._mark(place.offset + position, chunk)
             yield chunk
+
+    def _mark(self, offset: int, chunk: memoryview) -> None:
+        """Keep what packed data was when it was first read: what is decoded again must be what matched the CRC."""
+        if offset not in self._marks:
+            self._marks.add(offset, chunk)
+        elif not self._marks.fits(offset, chunk):
+            message = f"the archive changed while it was read, within {len(chunk)} bytes from byte {offset}"
+            raise TamperedError(message)
 
     @contextmanager
     def _walk_to(self, record: Record) -> Generator[_Walk]:

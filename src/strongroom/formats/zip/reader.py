@@ -9,15 +9,13 @@ from __future__ import annotations
 import hmac
 import zlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from strongroom.compression import BY_ZIP_METHOD, Request, decode
 from strongroom.errors import FormatError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK, Pipeline, Stage
+from strongroom.formats.marks import Marks
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
 from strongroom.limits import MIB
@@ -43,28 +41,6 @@ class _Place:
     size: int
 
 
-@dataclass(slots=True)
-class _Marks:
-    """What a longer entry's first reading leaves for the second: a GMAC of each chunk, under a key made for it alone.
-
-    So a file that changes between the two is noticed, and chunks can be read in any order.
-    """
-
-    key: bytes = field(default_factory=lambda: AESGCM.generate_key(256), repr=False)
-    tags: list[bytes] = field(default_factory=list[bytes])
-
-    def add(self, chunk: memoryview) -> None:
-        self.tags.append(AESGCM(self.key).encrypt(self._nonce(len(self.tags)), b"", chunk))
-
-    def check(self, number: int, chunk: memoryview) -> None:
-        """Raise `InvalidTag` where the chunk is another one than the first time."""
-        AESGCM(self.key).decrypt(self._nonce(number), self.tags[number], chunk)
-
-    @staticmethod
-    def _nonce(number: int) -> bytes:
-        return number.to_bytes(12, "big")
-
-
 class Reader:
     """See `formats.Reader`."""
 
@@ -72,7 +48,7 @@ class Reader:
         self._source = source
         self._options = options
         self._directory = Directory(source, options.limits)
-        self._marks: dict[str, _Marks] = {}
+        self._marks: dict[str, Marks] = {}
         self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._directory.records)
         first = next((record for record in self._directory.records if record.aes), None)
         if first and first.aes and options.password:
@@ -315,11 +291,9 @@ class Reader:
             packed, out = slots[number % len(slots)]
             packed = packed[: data.size - number * CHUNK]
             self._source.read_into(data.offset + number * CHUNK, packed)
-            try:
-                marks.check(number, packed)
-            except InvalidTag:
+            if not marks.fits(number, packed):
                 message = f"{record.entry.name!r} changed while it was read"
-                raise TamperedError(message) from None
+                raise TamperedError(message)
             keys.keystream(number * CHUNK // 16).apply(packed, out)
             return out[: len(packed)]
 
@@ -336,9 +310,9 @@ class Reader:
 
     def _mark(
         self, record: Record, data: _Place, keys: crypto.Keys, tick: Callable[[int], object] | None = None
-    ) -> _Marks:
+    ) -> Marks:
         """Check an entry's authentication code, and mark each chunk as it was then."""
-        marks = _Marks()
+        marks = Marks()
         authenticator = keys.authenticator()
         with Pipeline[memoryview, None]([Stage(authenticator.update)], self._options.threads) as pipeline:
             buffers = [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth + 1)]
@@ -346,7 +320,7 @@ class Reader:
                 chunk = buffers[number % len(buffers)][: data.size - position]
                 self._source.read_into(data.offset + position, chunk)
                 deque(pipeline.push(chunk), maxlen=0)
-                marks.add(chunk)
+                marks.add(number, chunk)
                 if tick is not None:
                     tick(len(chunk))
             deque(pipeline.drain(), maxlen=0)
