@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import time
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +147,30 @@ def test_every_flip_and_cut(method: str, secret: bool, hidden: bool, solid: bool
     assert unnoticed <= 20  # the minor version, and the zeros that fill up AES blocks
     for length in range(len(sound)):
         refused(sound[:length], StrongroomError, allow_plaintext=not secret)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_headers_changed_at_random(seed: int) -> None:
+    """Whatever a header says, with CRCs that hold, an archive gives data or a `StrongroomError`, and soon."""
+    dice = random.Random(seed)
+    method, secret, solid = dice.choice(list(CODERS)), dice.random() < 0.5, dice.random() < 0.5
+    sound = archive(SMALL, method=method, secret=secret, solid=solid)
+    start = spec.SignatureHeader.decode(sound[:32])
+    body, record = sound[32 : 32 + start.offset], sound[32 + start.offset :]
+    begin = time.process_time()
+    for _ in range(100):
+        changed = bytearray(record)
+        for _ in range(dice.randint(1, 3)):
+            place = dice.randrange(len(changed))
+            changed[place : place + dice.randint(0, 2)] = dice.randbytes(dice.randint(0, 3))
+        with suppress(StrongroomError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", StrongroomWarning)  # of anti-items
+            with open_(join(body, bytes(changed)), allow_plaintext=True, limits=Limits(kdf_work=1 << 10)) as room:
+                room.verify()
+                for entry in room:
+                    with suppress(StrongroomError):
+                        room.read(entry.name)
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.parametrize("method", CODERS)
