@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from strongroom.errors import FormatError, LimitError, StrongroomWarning, UnsupportedError, WrongKeyError
+from strongroom.flow import CHUNK
 from strongroom.formats import Entry
 from strongroom.formats.sevenzip import coders, spec
 from strongroom.formats.sevenzip.files import DIRECTORY, File, decode_time
@@ -170,7 +171,7 @@ def _unpack(
     encrypted = _is_encrypted(folder)
     coders.derive_keys(folder, tools)
     try:
-        packs = [iter((memoryview(read(source, place.offset, place.size)),)) for place in places[0]]
+        packs = [_chunks(read(source, place.offset, place.size)) for place in places[0]]
         data = b"".join(map(bytes, coders.unpack(folder, packs, tools)))
     except (FormatError, LimitError):
         if not encrypted:
@@ -183,6 +184,11 @@ def _unpack(
         message = "the unpacked header does not match its CRC"
         raise FormatError(message, offset=places[0][0].offset, spec="7zFormat, HeaderInfo")
     return data
+
+
+def _chunks(data: bytes) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[start : start + CHUNK] for start in range(0, len(view), CHUNK))
 
 
 def _check_folders(streams: Streams, places: Sequence[Sequence[Place]], limits: Limits) -> None:

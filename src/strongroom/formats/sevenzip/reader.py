@@ -34,7 +34,8 @@ _HELD: Final = 16 * MIB
 _PROBES: Final = 4  # folders that are tried before the password is said to be wrong, and not one of them damaged
 _PROBE_WHOLE: Final = 1 * MIB  # entries up to here are checked whole when the archive is opened;
 _PROBE_START: Final = 4 * KIB  # of longer ones the decoder must accept the start, where a wrong key makes noise
-_MOST_KEYS: Final = 256  # at a page of memory each; one is what other tools make for an archive
+_MOST_WORK: Final = 16  # times `kdf_work`: what all keys together may cost; 512 keys as other tools derive them
+_LEAST_WORK: Final = 1 << 16  # rounds that a key counts at least, since each takes a page of memory
 
 
 class _Walk:
@@ -83,6 +84,7 @@ class Reader:
         self._options = options
         self._keys: dict[tuple[bytes, int], crypto.Key] = {}
         self._keys_lock = threading.Lock()
+        self._work = 0
         self._marks = Marks()
         self._sound: set[str] = set()  # entries that matched their CRC
         self._verdicts: dict[str, StrongroomError | None] = {}
@@ -194,18 +196,19 @@ class Reader:
     # The password
 
     def _key(self, properties: crypto.AesProperties) -> crypto.Key:
-        """Return the key for a salt; an archive has one of them, or few."""
+        """Return the key for a salt. An archive has one, or few; one that has thousands is there to keep us busy."""
         if self._options.password is None:
             message = "the archive is encrypted, and no password was given"
             raise WrongKeyError(message)
-        place = properties.salt, properties.cycles_power
+        limits, place = self._options.limits, (properties.salt, properties.cycles_power)
         with self._keys_lock:
             key = self._keys.get(place)
             if key is None:
-                if len(self._keys) >= _MOST_KEYS:
-                    del self._keys[next(iter(self._keys))]  # is wiped once no decoder has it any more
-                key = crypto.Key(self._options.password, properties.salt, properties.cycles_power, self._options.limits)
-                self._keys[place] = key
+                self._work += min(max(1 << properties.cycles_power, _LEAST_WORK), limits.kdf_work)
+                if self._work > _MOST_WORK * limits.kdf_work:
+                    message = f"the archive's {len(self._keys) + 1} keys take more than {_MOST_WORK} times kdf_work"
+                    raise LimitError(message)
+                key = self._keys[place] = crypto.Key(self._options.password, *place, limits)
         return key
 
     def _check_password(self) -> None:

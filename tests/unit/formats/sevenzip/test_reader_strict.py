@@ -370,6 +370,33 @@ def test_many_rounds_are_refused_before_any_work() -> None:
     assert time.process_time() - start < 1
 
 
+def test_many_keys_are_bounded() -> None:
+    """Keys that are each within the limit are not, all together; what has been read before is read."""
+    sound, body = folder("store", b"data", secret=True)
+    salts = [Coder(spec.AES, crypto.AesProperties(10, bytes((number,)), b"").encode()) for number in range(40)]
+    made = (sound, *(Folder((COPY, coder), (BindPair(0, 1),), (1,), (4, 4)) for coder in salts))
+    substreams = ((Stream(4, zlib.crc32(b"data")),), *((Stream(4, 1),) for _ in salts))
+    record = header(Streams(0, (Stream(16),) * 41, made, substreams), *(File(str(number)) for number in range(41)))
+    with open_(join(body * 41, record), limits=Limits(kdf_work=1 << 10)) as room:
+        assert room.read("0") == b"data"
+        for name, error in (("1", TamperedError), ("15", TamperedError)):
+            with pytest.raises(error):
+                room.read(name)
+        assert not room.verify().ok
+        with pytest.raises(LimitError):
+            room.read("40")
+        assert room.read("0") == b"data"
+
+
+def test_a_long_header() -> None:
+    """A packed header of more than a chunk is unpacked piece by piece."""
+    names = [noise(100, number).hex() for number in range(4000)]
+    record = header(Streams(), *(File(name, has_data=False) for name in names))
+    for method in CODERS:
+        with open_(pack_header(b"", record, method=method)) as room:
+            assert [entry.name for entry in room] == names
+
+
 def test_limits() -> None:
     """Dictionaries, entries, names and headers are held against `Limits` before memory is taken for them."""
     big = Folder((replace(CODERS["lzma2"], properties=b"\x28"),), (), (0,), (1 << 29,))
