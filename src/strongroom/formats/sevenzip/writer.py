@@ -339,9 +339,11 @@ class FolderEncoder:
 
     def _encrypt_last(self, data: Bytes) -> memoryview:
         """Encrypt the end of the data, and zeros up to a whole block. 7zAes has no other padding."""
-        padded = bytearray(data) + bytes(-(self._compressed_size + len(data)) % crypto.BLOCK)
-        self._compressed_size -= len(padded) - len(data)
+        padding = -(self._compressed_size + len(data)) % crypto.BLOCK
+        padded = bytearray(len(data) + padding)
+        padded[: len(data)] = data
         out = self._apply(padded)
+        self._compressed_size -= padding
         wipe(padded)
         return out
 
