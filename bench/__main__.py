@@ -84,8 +84,8 @@ def _titles(setting: Setting) -> dict[str, str]:
     def amount(size: int) -> str:
         return f"{size // MIB} MiB" if size % (1024 * MIB) else f"{size // (1024 * MIB)} GiB"
 
-    sizes = {"large": amount(8 * setting.size), "small": amount(setting.size), "entries": setting.entries}
-    return {key: work.title.format(**sizes) for key, work in WORKS.items()}
+    sizes = {"large": amount(8 * setting.size), "middle": amount(4 * setting.size), "small": amount(setting.size)}
+    return {key: work.title.format(**sizes, entries=setting.entries) for key, work in WORKS.items()}
 
 
 def _report(rows: list[Row], titles: dict[str, str], path: Path) -> None:

@@ -71,10 +71,12 @@ def prepare(setting: Setting, name: str, files: dict[str, bytes]) -> Load:
     return Load(files, folder)
 
 
-def written(setting: Setting, tool: type[Tool], load: Load, compression: str) -> tuple[float, float]:
+def written(
+    setting: Setting, tool: type[Tool], load: Load, compression: str, suffix: str = "zip"
+) -> tuple[float, float]:
     """Seconds, and the size of the archive."""
     peer = tool()
-    archive = setting.fresh("written.zip")
+    archive = setting.fresh(f"written.{suffix}")
     warm(setting, 2 * sum(map(len, load.files.values())))
     seconds = timed(partial(peer.write, archive, load, compression))
     size = archive.stat().st_size

@@ -36,7 +36,7 @@ class Load:
 
 
 class Tool(Protocol):
-    """Archives are encrypted with AES-256 under PASSWORD; compression is "store", "deflate" or "zstd"."""
+    """Archives are encrypted with AES-256 under PASSWORD; compression is "store", "deflate", "lzma" or "zstd"."""
 
     name: ClassVar[str]
 
@@ -137,12 +137,15 @@ class SevenZip:
     def __init__(self) -> None:
         self._program = _program("7zz")
 
+    _FORMAT: ClassVar = ("-tzip", "-mem=AES256")
+    _LEVELS: ClassVar = {"store": "-mx0", "deflate": "-mx1"}
+
     def _add(self, archive: Path, level: str) -> list[str]:
         quiet = ["-bso0", "-bsp0"]
-        return [self._program, "a", "-tzip", "-mem=AES256", f"-p{PASSWORD}", level, *quiet, str(archive.resolve())]
+        return [self._program, "a", *self._FORMAT, f"-p{PASSWORD}", level, *quiet, str(archive.resolve())]
 
     def write(self, archive: Path, load: Load, compression: str) -> None:
-        level = _only(compression, {"store": "-mx0", "deflate": "-mx1"})
+        level = _only(compression, self._LEVELS)
         subprocess.run([*self._add(archive, level), "."], cwd=load.folder, check=True)
 
     def read(self, archive: Path) -> None:
@@ -151,6 +154,36 @@ class SevenZip:
 
     def pipe(self, archive: Path) -> list[str]:
         return [*self._add(archive, "-mx1"), "-sin"]
+
+
+class SevenZipOwn(SevenZip):
+    """7zz with its own format, the names encrypted; -mx1 is LZMA2, with which deflate is compared as well."""
+
+    _FORMAT: ClassVar = ("-t7z", "-mhe=on")
+    _LEVELS: ClassVar = {"store": "-mx0", "deflate": "-mx1", "lzma": "-mx1"}
+
+
+class Py7zr:
+    """py7zr, the names encrypted; LZMA2 with the preset that strongroom takes."""
+
+    name: ClassVar = "py7zr"
+
+    def __init__(self) -> None:
+        self._api = need("py7zr")
+
+    def write(self, archive: Path, load: Load, compression: str) -> None:
+        known = {"store": "FILTER_COPY", "deflate": "FILTER_DEFLATE", "lzma": "FILTER_LZMA2"}
+        method = {"id": getattr(self._api, _only(compression, known))}
+        if compression == "lzma":
+            method["preset"] = 1
+        filters = [method, {"id": self._api.FILTER_CRYPTO_AES256_SHA256}]
+        with self._api.SevenZipFile(archive, "w", filters=filters, password=PASSWORD, header_encryption=True) as room:
+            for name, data in load.files.items():
+                room.writestr(data, name)
+
+    def read(self, archive: Path) -> None:
+        with self._api.SevenZipFile(archive, password=PASSWORD) as room:
+            room.testzip()
 
 
 class Pyzipper:
@@ -260,3 +293,4 @@ class Libarchive:
 
 PIPED: Final[tuple[type[Piped], ...]] = (Strongroom, SevenZip, Pyzipper)
 TOOLS: Final[tuple[type[Tool], ...]] = (*PIPED, StreamZip, Libarchive)
+TOOLS_7Z: Final[tuple[type[Tool], ...]] = (Strongroom, SevenZipOwn, Py7zr)

@@ -37,8 +37,8 @@ def _child(command: list[str], size: int, block: bytes) -> dict[str, float]:
     return figures
 
 
-def _piped(setting: Setting, tool: type[Piped], size: int, block: bytes) -> dict[str, float]:
-    archive = setting.fresh("piped.zip")
+def _piped(setting: Setting, tool: type[Piped], size: int, block: bytes, suffix: str = "zip") -> dict[str, float]:
+    archive = setting.fresh(f"piped.{suffix}")
     command = tool().pipe(archive)
     os.sync()
     figures = _child(command, size, block)
@@ -56,11 +56,13 @@ def process(setting: Setting) -> Iterator[Case]:
         yield Case(tool.name, ("process",), partial(seconds, tool))
 
 
-def _memory(setting: Setting, work: str, size: int, tools: tuple[type[Piped], ...]) -> Iterator[Case]:
+def _memory(
+    setting: Setting, work: str, size: int, tools: tuple[type[Piped], ...], suffix: str = "zip"
+) -> Iterator[Case]:
     block = data.csv(min(_BLOCK, size))
 
     def peak(tool: type[Piped]) -> tuple[float]:
-        return (_piped(setting, tool, size, block)["peak"] / MIB,)
+        return (_piped(setting, tool, size, block, suffix)["peak"] / MIB,)
 
     for tool in tools:
         yield Case(tool.name, (work,), partial(peak, tool))
@@ -69,6 +71,11 @@ def _memory(setting: Setting, work: str, size: int, tools: tuple[type[Piped], ..
 def memory_large(setting: Setting) -> Iterator[Case]:
     """Eight times the size; strongroom alone, since others take minutes."""
     yield from _memory(setting, "memory-large", 8 * setting.size, PIPED[:1])
+
+
+def memory_7z(setting: Setting) -> Iterator[Case]:
+    """Four times the size into a 7z, with LZMA2."""
+    yield from _memory(setting, "7z-memory", 4 * setting.size, PIPED[:1], "7z")
 
 
 def memory_small(setting: Setting) -> Iterator[Case]:

@@ -57,6 +57,15 @@ WORKS: Final = {
     "process": Work("seal 30 bytes, whole process", "s", at_most(strongroom=0.15)),
     "memory-large": Work("peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
     "memory-small": Work("peak memory, {small} through a pipe", "MiB", at_most(strongroom=100)),
+    "7z-store-write": Work("7z: store, random data, write", "MB/s", at_least(seven=1.8, py7zr=4)),
+    "7z-store-read": Work("7z: store, read with verification", "MB/s", at_least(seven=1)),
+    "7z-deflate-write": Work("7z: deflate, CSV, write (7zz: -mx1)", "MB/s", at_least(seven=10)),
+    "7z-deflate-size": Work("7z: deflate, CSV, archive (7zz: -mx1)", "MB"),
+    "7z-lzma-write": Work("7z: lzma, CSV, write (7zz: -mx1)", "MB/s", at_least(seven=1, py7zr=2)),
+    "7z-lzma-size": Work("7z: lzma, CSV, archive (7zz: -mx1)", "MB", at_most(seven=1.12)),
+    "7z-lzma-read": Work("7z: lzma, CSV, read with verification", "MB/s", at_least(seven=0.7, py7zr=1.5)),
+    "7z-entries": Work("7z: {entries:,} entries of 1 KiB, write", "s", at_most(seven=2)),
+    "7z-memory": Work("7z: peak memory, {middle} through a pipe", "MiB", at_most(strongroom=400)),
 }
 
 

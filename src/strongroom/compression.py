@@ -296,10 +296,7 @@ def _lzma_encoder(level: int) -> Encoder:
 
 
 class _ZipLzmaDecoder:
-    """LZMA in ZIP (APPNOTE 5.8.8). The window never needs to be larger than the entry.
-
-    It is decoded as an .lzma file, whose header has the size or asks for an end mark: so liblzma checks the end.
-    """
+    """LZMA in ZIP (APPNOTE 5.8.8)."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -329,22 +326,38 @@ class _ZipLzmaDecoder:
         return self._decoder.decompress(data, max_length)
 
     def _open(self) -> Decoder:
-        import lzma  # noqa: PLC0415
-
         _, _, size = _LZMA_HEADER.unpack_from(self._header)
         if size != _LZMA_PROPERTIES.size:
             message = f"LZMA properties are {size} bytes, expected {_LZMA_PROPERTIES.size}"
             raise FormatError(message, spec="APPNOTE 5.8.8")
-        packed, dictionary = _LZMA_PROPERTIES.unpack_from(self._header, _LZMA_HEADER.size)
-        dictionary = max(min(dictionary, self._request.size), _MIN_DICTIONARY)
-        _check_dictionary(dictionary, self._request.limits)
-        decoder = cast("Decoder", lzma.LZMADecompressor(lzma.FORMAT_ALONE))
-        size = -1 if self._request.end_mark else self._request.size
+        return open_lzma(self._header[_LZMA_HEADER.size :], self._request)
+
+
+def open_lzma(properties: bytes, request: Request) -> Decoder:
+    """Return the decoder of the raw data behind LZMA's `properties`. The window never needs to exceed the entry.
+
+    It decodes as an .lzma file, whose header has the size or asks for an end mark: so liblzma checks the end.
+    """
+    import lzma  # noqa: PLC0415
+
+    if len(properties) != _LZMA_PROPERTIES.size:
+        message = f"LZMA properties are {len(properties)} bytes, expected {_LZMA_PROPERTIES.size}"
+        raise FormatError(message)
+    packed, dictionary = _LZMA_PROPERTIES.unpack(properties)
+    dictionary = max(min(dictionary, request.size), _MIN_DICTIONARY)
+    check_dictionary(dictionary, request.limits)
+    decoder = cast("Decoder", lzma.LZMADecompressor(lzma.FORMAT_ALONE))
+    size = -1 if request.end_mark else request.size
+    try:
         decoder.decompress(_ALONE_HEADER.pack(packed, dictionary, size), 0)
-        return decoder
+    except lzma.LZMAError:
+        message = f"the LZMA properties 0x{packed:02x} are out of range"
+        raise FormatError(message) from None
+    return decoder
 
 
-def _check_dictionary(size: int, limits: Limits) -> None:
+def check_dictionary(size: int, limits: Limits) -> None:
+    """Raise `LimitError` for a window, or the memory of PPMd, above the limit."""
     if size > limits.dictionary:
         message = f"the decoder needs a dictionary of {size} bytes, above the dictionary limit of {limits.dictionary}"
         raise LimitError(message)
@@ -404,7 +417,7 @@ def _ppmd(request: Request, chunks: Iterable[memoryview]) -> Iterator[memoryview
     if order < 2 or restore > 1:  # noqa: PLR2004
         message = "PPMd order or restoration method is out of range"
         raise FormatError(message, spec="APPNOTE 5.10")
-    _check_dictionary(memory, request.limits)
+    check_dictionary(memory, request.limits)
     job = Job(size=request.size, memory=memory, order=order, restore=restore)
     return decode_apart("ppmd", job, chain((rest,), source))
 

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 _STALL: Final = 60
 """Seconds without a byte in or out: a child that hangs, on what it has corrupted, uses no time that a limit counts."""
 
-_LIBRARIES: Final = {"deflate64": (worker.DEFLATE64, "inflate64"), "ppmd": (worker.PPMD, "pyppmd")}
+_LIBRARIES: Final = {
+    "deflate64": (worker.DEFLATE64, "inflate64"),
+    "ppmd": (worker.PPMD, "pyppmd"),
+    "ppmd7": (worker.PPMD7, "pyppmd"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEADER: Final = struct.Struct("<BQQBB")  # method, declared size, memory bound, PPMd order, PPMd restoration method
 DEFLATE64: Final = 9
 PPMD: Final = 98
+PPMD7: Final = 7  # no method of ZIP
 
 OK: Final = 64  # not 0: neither a library that calls exit() nor a parent that cannot wait must look like success
 LONGER: Final = 65
@@ -132,6 +133,25 @@ def _ppmd(package: str, size: int, read: Callable[[], bytes], *parameters: int) 
     return OK if decoder.eof and not size else EARLY
 
 
+def _ppmd7(package: str, size: int, read: Callable[[], bytes], order: int, memory: int) -> int:
+    """PPMd variant H with the range coder of 7z, which has no end mark: the size alone ends it."""
+    decoder = _library(package, "c", "_ppmd").Ppmd7Decoder(order, memory)
+    while size:
+        data = read()
+        ended = not data
+        data = data or b"\0"  # which it may look at beyond the end
+        while size:
+            out = decoder.decode(data, min(_MIB, size))
+            size -= len(out)
+            _write(out)
+            data = b""
+            if decoder.needs_input or not out:
+                break  # it takes nothing at all for the end of its input, and decodes on past it
+        if ended:
+            break
+    return EARLY if size else OK
+
+
 def _run(package: str) -> int:
     source = sys.stdin.buffer
     method, size, memory, order, restore = HEADER.unpack(source.read(HEADER.size))
@@ -143,6 +163,8 @@ def _run(package: str) -> int:
     try:
         if method == DEFLATE64:
             return _deflate64(package, size, read)
+        if method == PPMD7:
+            return _ppmd7(package, size, read, order, memory)
         return _ppmd(package, size, read, order, memory, restore)
     except MemoryError:
         return MEMORY

@@ -22,7 +22,7 @@ class Limits:
     memory_size  what one call may put into memory: `read`, `load`, and an archive read from a pipe. Half of this
                  machine's memory by default. Streams (`open`, the command line's `cat`) need constant memory.
     entries      entries in an archive, folders that names imply included; one costs about 2 KiB of memory.
-    name_length  an entry's name, in bytes as stored.
+    name_length  an entry's name, in bytes: as stored, or, where that is UTF-16 (7z), as UTF-8.
     header_size  the central directory.
     dictionary   a decoder's window; the decoders allocate it before the first byte comes out.
     kdf_work     rounds that deriving a key takes, where the archive says how many: 5 s by default.

@@ -8,15 +8,17 @@ import re
 import stat
 import threading
 import warnings
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from strongroom.errors import FormatError, LimitError, StrongroomWarning, TruncatedError
 from strongroom.flow import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from strongroom.limits import Limits
 
@@ -25,6 +27,7 @@ PARTIAL: Final = re.compile(r"\.strongroom-[0-9a-f]{16}\.partial")
 
 _EARLIEST: Final = -62_135_596_800  # the first second of the year 1, and the last one of 9999, in Unix time:
 _LATEST: Final = 253_402_300_799  # file systems go further than datetime
+_FIRST_VOLUME: Final = ".001"  # 7-Zip's names for the volumes of `-v`: .001, .002 and so on
 _CHANGED: Final = "the archive became shorter while it was read"
 
 
@@ -135,8 +138,70 @@ class MemorySource:
         self._data = bytearray()
 
 
+class JoinedSource:
+    """The volumes that an archive was cut into, one behind the other. Takes over the files.
+
+    `following` is the name that the next volume would have.
+    """
+
+    def __init__(self, volumes: Sequence[FileSource], following: str) -> None:
+        self._volumes = tuple(volumes)
+        self._starts = tuple(accumulate((volume.size for volume in volumes), initial=0))
+        self.size = self._starts[-1]
+        self.following = following
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """See `Source`."""
+        number = max(bisect_right(self._starts, offset) - 1, 0)
+        while buffer:
+            if number >= len(self._volumes):
+                raise TruncatedError(_CHANGED, offset=offset)
+            count = min(self._starts[number + 1] - offset, len(buffer))
+            self._volumes[number].read_into(offset - self._starts[number], buffer[:count])
+            offset, buffer, number = offset + count, buffer[count:], number + 1
+
+    def close(self) -> None:
+        """See `Source`."""
+        for volume in self._volumes:
+            volume.close()
+
+
+def truncated(source: Source, end: int) -> TruncatedError:
+    """Return the error for an archive that should reach up to `end`; it names the volume that is missing, if any."""
+    message = f"the archive ends {end - source.size} bytes early"
+    if isinstance(source, JoinedSource):
+        message += f": {source.following!r} is missing"
+    return TruncatedError(message, offset=source.size)
+
+
+def _join(path: str, first: FileSource) -> Source:
+    """Join what stands beside the first volume of a 7z archive, up to the first number that is not there."""
+    stem, volumes = path[: -len(_FIRST_VOLUME)], [first]
+    try:
+        while True:
+            name = f"{stem}.{len(volumes) + 1:03d}"
+            try:
+                volumes.append(FileSource(_open_regular(name), name))
+            except FileNotFoundError:
+                return JoinedSource(volumes, os.path.basename(name))
+    except BaseException:
+        for volume in volumes:
+            volume.close()
+        raise
+
+
+def _open_regular(path: str) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # lest a pipe that stands there stops us
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "is no regular file", path)
+
+
 def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Source:
     """Open a path or a binary stream; a pipe, named or not, is first read whole, within `limits.memory_size`.
+
+    With the path of a `.7z.001`, the volumes that stand beside it are opened as well.
 
     Raises `OSError` where the file cannot be opened, `TypeError` where `path` is neither.
     """
@@ -144,7 +209,9 @@ def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Sour
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
-            return FileSource(descriptor, os.fsdecode(path))
+            name = os.fsdecode(path)
+            source = FileSource(descriptor, name)
+            return _join(name, source) if name.lower().endswith(f".7z{_FIRST_VOLUME}") else source
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             os.close(descriptor)
             number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL

@@ -63,6 +63,16 @@ def test_ls(sealed: Desk) -> None:
     assert len({row.index("AES") for row in rows if "AES" in row}) == 1
 
 
+def test_ls_of_hidden_names(desk: Desk) -> None:
+    """The names in a 7z are encrypted: its list needs the password."""
+    desk.seal("a.7z", "--name", "note.txt", "-", stdin=SECRET)
+    done = desk.run("ls", "a.7z", "--password-file", "pw")
+    assert done.code == 0
+    assert done.out.decode().splitlines()[1].split()[-2:] == ["AES-256", "note.txt"]
+    code, _, hint = desk.run("ls", "a.7z").failure
+    assert (code, hint) == (2, True)
+
+
 def test_ls_json(sealed: Desk) -> None:
     """For programs, the fields of an Entry."""
     listed = json.loads(sealed.run("ls", "a.zip", "--json").out)

@@ -132,6 +132,19 @@ def test_opening_allows_three_tries(desk: Desk) -> None:
     assert PASSWORD.decode() not in shown
 
 
+@pytest.mark.parametrize("verb", [["cat", "a.7z", "x"], ["ls", "a.7z"], ["verify", "a.7z"]], ids=" ".join)
+def test_opening_what_hides_its_names(desk: Desk, verb: list[str]) -> None:
+    """A 7z asks for the password before it shows anything at all."""
+    desk.seal("a.7z", "--name", "x", "-", stdin=b"data\n")
+    terminal = desk.at_terminal(*verb)
+    for keys in ("wrong", PASSWORD.decode()):
+        terminal.wait_for("Password for a.7z: ")
+        terminal.type(f"{keys}\n")
+    code, shown = terminal.end()
+    assert code == 0
+    assert "2 tries left" in shown
+
+
 @pytest.mark.parametrize(
     "verb", [["cat", "a.zip", "x"], ["verify", "a.zip"], ["extract", "a.zip", "out"]], ids=" ".join
 )

@@ -14,9 +14,10 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of MANIFEST.tsv: a file, its password, what is to become of it, and the digest of its data."""
+    """A line of MANIFEST.tsv: a file, its format, its password, what it is to give, and the digest of its data."""
 
     path: Path
+    format: str
     password: str | None
     kind: str
     exercises: str
@@ -42,6 +43,7 @@ def rows(archive_format: str) -> list[Row]:
         return [
             Row(
                 path=root / line["flat"],
+                format=line["format"],
                 password=line["password"] or None,
                 kind=line["kind"],
                 exercises=line["exercises"],

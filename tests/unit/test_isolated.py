@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 import random
 import resource
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyppmd
 import pytest
 
 from strongroom import FormatError, LimitError, Limits, StrongroomError, UnsupportedError, isolated, isolated_worker
@@ -89,6 +91,16 @@ def test_ppmd_parameters(parameters: tuple[int, int, int]) -> None:
     packed = struct.pack("<H", order - 1 | megabytes - 1 << 4 | restore << 12)
     packed += bytes(encoder.encode(data) + encoder.flush(endmark=True))
     assert unpack("ppmd", packed, len(data)) == data
+
+
+def test_ppmd7_in_steps() -> None:
+    """PPMd of 7z comes out right where a step of the input stands for less output than is asked for."""
+    data = base64.b64encode(noise(CHUNK)) + text(CHUNK)
+    packer = pyppmd.Ppmd7Encoder(6, 16 * MIB)
+    packed = memoryview(packer.encode(data) + packer.flush())
+    chunks = (packed[start : start + CHUNK] for start in range(0, len(packed), CHUNK))
+    job = Job(size=len(data), memory=16 * MIB, order=6)
+    assert b"".join(map(bytes, decode_apart("ppmd7", job, chunks))) == data
 
 
 def test_deflate64_by_hand() -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from strongroom import FormatError, LimitError, Limits, StrongroomWarning, TruncatedError
-from strongroom.source import Cursor, FileSource, Source, local_tree, open_source, read
+from strongroom.source import Cursor, FileSource, Source, local_tree, open_source, read, truncated
 from tests.helpers import noise, nothing_left
 
 DATA = noise(3_000_000)
@@ -73,10 +73,19 @@ def as_open_file(folder: Path) -> BinaryIO:
     return in_a_file(folder).open("rb")
 
 
+def in_volumes(folder: Path) -> Path:
+    """Give the data in volumes, one of them empty, as 7-Zip's -v does."""
+    for number, start in enumerate((0, 10, 1_000_000, 1_000_000), 1):
+        end = (10, 1_000_000, 1_000_000, len(DATA))[number - 1]
+        (folder / f"file.7z.{number:03}").write_bytes(DATA[start:end])
+    return folder / "file.7z.001"
+
+
 PLACES: list[Callable[[Path], str | Path | BinaryIO]] = [
     in_a_file,
     as_text,
     as_open_file,
+    in_volumes,
     through_a_pipe,
     through_a_fifo,
     lambda _: io.BytesIO(DATA),
@@ -103,7 +112,7 @@ def test_reads_anywhere(tmp_path: Path, place: Callable[[Path], str | Path | Bin
         stream.close()
 
 
-@pytest.mark.parametrize("place", [in_a_file, lambda _: io.BytesIO(DATA)])
+@pytest.mark.parametrize("place", [in_a_file, in_volumes, lambda _: io.BytesIO(DATA)])
 def test_reads_side_by_side(tmp_path: Path, place: Callable[[Path], Path | BinaryIO]) -> None:
     """Several threads may read at once."""
     source = open_source(place(tmp_path), Limits())
@@ -158,6 +167,23 @@ def test_what_is_no_source(what: object) -> None:
     """Numbers, bytes and text streams are a TypeError."""
     with pytest.raises(TypeError):
         open_source(what, Limits())  # type: ignore[arg-type]
+
+
+def test_volumes(tmp_path: Path) -> None:
+    """Volumes count up to the first that is missing, which is named; what is no file is refused, and nothing leaks."""
+    first = in_volumes(tmp_path)
+    (tmp_path / "file.7z.003").unlink()
+    source = open_source(first, Limits())
+    assert source.size == 1_000_000
+    assert "file.7z.003" in str(truncated(source, len(DATA)))
+    source.close()
+    os.mkfifo(tmp_path / "file.7z.003")
+    with nothing_left(), pytest.raises(OSError) as caught:
+        open_source(first, Limits())
+    assert caught.value.filename == str(tmp_path / "file.7z.003")
+    single = open_source(in_a_file(tmp_path), Limits())
+    assert str(truncated(single, len(DATA) + 7)).startswith("the archive ends 7 bytes early")
+    single.close()
 
 
 def test_closed_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`strongroom ls`: what is in an archive, without its password."""
+"""`strongroom ls`: what is in an archive, without its password where the format shows that."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from strongroom.cli.messages import data, data_json, printable
-from strongroom.cli.options import SETTINGS, archive_argument, json_option, limit_option
+from strongroom.cli.options import SETTINGS, archive_argument, json_option, limit_option, password_options
 from strongroom.cli.reading import open_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from strongroom.cli.passwords import PasswordOptions
     from strongroom.formats import Entry
     from strongroom.limits import Limits
 
@@ -32,12 +33,13 @@ _TYPES: Final = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": sta
 @archive_argument
 @json_option
 @limit_option
-def command(archive: str, *, as_json: bool, limits: Limits) -> None:
-    """List the entries of ARCHIVE. No password is needed.
+@password_options
+def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOptions) -> None:
+    """List the entries of ARCHIVE. A password is needed only where the names are encrypted, as in a 7z.
 
     Sizes are in bytes. Without the password the list is not authenticated: `strongroom verify` checks it and all data.
     """
-    with open_listed(archive, limits) as room:
+    with open_listed(archive, password, limits) as room:
         if as_json:
             data_json({"archive": archive, "entries": [_fields(entry) for entry in room]})
             return

@@ -7,11 +7,12 @@ import io
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import strongroom
-from strongroom.cli.options import STDIO
+from strongroom.cli.options import STDIO, ReadingOptions
 from strongroom.cli.passwords import TRIES
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
@@ -21,19 +22,25 @@ from strongroom.limits import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from strongroom.cli.options import ReadingOptions
+    from strongroom.cli.passwords import PasswordOptions
     from strongroom.limits import Limits
     from strongroom.memory.secret import Secret
     from strongroom.room import ReadRoom
 
 
-def open_listed(archive: str, limits: Limits) -> ReadRoom:
-    """Open an archive for its list of entries, without a password."""
-    return strongroom.open(_place(archive), limits=limits)
+def open_listed(archive: str, password: PasswordOptions, limits: Limits) -> ReadRoom:
+    """Open an archive for its list of entries; a password is asked for only where the names are encrypted."""
+    return open_archive(
+        archive, ReadingOptions(password, legacy=False, allow_plaintext=False, manifest="auto", limits=limits), data=False
+    )
 
 
 def open_archive(
-    archive: str, options: ReadingOptions, progress: Callable[[int, int | None], object] | None = None
+    archive: str,
+    options: ReadingOptions,
+    progress: Callable[[int, int | None], object] | None = None,
+    *,
+    data: bool = True,
 ) -> ReadRoom:
     """Open an archive to read its data. On a terminal the password is asked for up to three times."""
     options.password.check(stdin_is_data=archive == STDIO)
@@ -53,10 +60,11 @@ def open_archive(
         with options.password.take() as password:
             return opened(_place(archive), password)
     place = _place_to_reopen(archive, options.limits)
-    room = opened(place, None)
-    if options.manifest != "required" and not any(entry.encrypted for entry in room):
-        return room
-    room.close()
+    with suppress(WrongKeyError):  # the names are encrypted as well
+        room = opened(place, None)
+        if not data or (options.manifest != "required" and not any(entry.encrypted for entry in room)):
+            return room
+        room.close()
     return _asked(archive, lambda password: opened(place, password))
 
 

@@ -175,6 +175,7 @@ class Format:
     opener: str
     readable: str
     from_end: bool = False  # is found from its end, whatever stands before it
+    behind_program: bool = False  # `directory.find` finds it behind a program that unpacks it
 
     @property
     def manifest_label(self) -> str:
@@ -188,6 +189,10 @@ class Format:
     def reader(self, source: Source, options: ReaderOptions) -> Reader:
         """Make a reader; raises a `StrongroomError` where `source` is not an archive that we read."""
         return cast("Reader", self._load("reader").Reader(source, options))
+
+    def is_behind_program(self, source: Source) -> bool:
+        """Whether `source`, which is a program, has such an archive behind it."""
+        return self.behind_program and self._load("directory").find(source) is not None
 
     def check_password(self, password: Secret) -> None:
         """Raise `ValueError` for a password that the format's tools cannot use; warn of one that few can."""
@@ -209,6 +214,16 @@ FORMATS: Final = {
             opener="7-Zip: 7zz x {file}",
             readable="names, sizes and dates",
             from_end=True,
+        ),
+        Format(
+            name="7z",
+            suffixes=(".7z",),
+            magic=(b"7z\xbc\xaf\x27\x1c",),
+            compressions=("lzma", "deflate", "bzip2", "store"),
+            module="sevenzip",
+            opener="7-Zip: 7zz x {file}",
+            readable="nothing but the size of the file",
+            behind_program=True,
         ),
     )
 }

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"]
 
 
+_PROGRAMS = b"MZ", b"\x7fELF", b"#!"  # which a self-extracting archive starts with
+
+
 class CreateOptions(TypedDict, total=False):
     """The options of `create`, which `seal` takes as well."""
 
@@ -85,7 +88,8 @@ def create(
     progress     called as `progress(done, total)` with plaintext bytes; `total` is None where it is not known;
                  with `verify` it counts once more
 
-    Raises `OutputError` where the file cannot be made, `ValueError` for options that don't fit together.
+    Raises `OutputError` where the file cannot be made, `ValueError` for options that don't fit together, and for a 7z
+    that would go into a stream that cannot seek.
     """
     try:
         secret = None if password is None else Secret(password)
@@ -98,11 +102,11 @@ def create(
         row.writer(options)  # checks the level before a file is made
         options = replace(options, manifest=make_sealer(options, row))
         output = _output(path, options, overwrite=overwrite, verify=verify)
+        return WriteRoom(row, options, output, verify=verify, progress=progress)
     except BaseException:
         if secret is not None:
             secret.close()
         raise
-    return WriteRoom(row, options, output, verify=verify, progress=progress)
 
 
 def open(
@@ -351,6 +355,10 @@ def _detect(source: Source) -> Format:
     for row in FORMATS.values():
         if head.startswith(row.magic):
             return row
+    if head.startswith(_PROGRAMS):
+        for row in FORMATS.values():
+            if row.is_behind_program(source):
+                return row
     return next(row for row in FORMATS.values() if row.from_end)
 
 

@@ -10,21 +10,19 @@ import hmac
 import zlib
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from strongroom.compression import BY_ZIP_METHOD, Request, decode
 from strongroom.errors import FormatError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK, Pipeline, Stage
+from strongroom.formats.marks import Marks
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
 from strongroom.formats.zip.evidence import Shown, located
 from strongroom.formats.zip.local import Place, check_local, locate
 from strongroom.limits import MIB
-from strongroom.memory.secret import SecretBuffer, wipe
+from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
 
 if TYPE_CHECKING:
@@ -39,31 +37,6 @@ _WHOLE: Final = 16 * MIB
 """Up to this packed size an entry is read once into memory; a longer one is read twice."""
 
 
-@dataclass(slots=True)
-class _Marks:
-    """What a longer entry's first reading leaves for the second: a GMAC of each chunk, under a key of the reader's own.
-
-    So a file that changes between the two is noticed, and chunks can be read in any order. Nonces count from `first`.
-    """
-
-    key: SecretBuffer = field(repr=False)
-    first: int
-    tags: list[bytes] = field(default_factory=list[bytes])
-
-    def add(self, chunk: memoryview) -> None:
-        self.tags.append(self._cipher().encrypt(self._nonce(len(self.tags)), b"", chunk))
-
-    def check(self, number: int, chunk: memoryview) -> None:
-        """Raise `InvalidTag` where the chunk is another one than the first time."""
-        self._cipher().decrypt(self._nonce(number), self.tags[number], chunk)
-
-    def _cipher(self) -> AESGCM:
-        return AESGCM(memoryview(self.key))
-
-    def _nonce(self, number: int) -> bytes:
-        return (self.first + number).to_bytes(12, "big")
-
-
 class Reader:
     """See `formats.Reader`."""
 
@@ -72,9 +45,8 @@ class Reader:
         self._options = options
         self._directory = Directory(source, options.limits)
         self._slots = Slots(crypto.KEYS_SIZE)
-        self._marks: dict[str, _Marks] = {}
-        self._mark_key: SecretBuffer | None = None
-        self._nonces = 0  # as many were used under that key
+        self._marks = Marks()
+        self._marked: set[str] = set()  # entries whose first reading is done
         self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._directory.records)
         self._guard: Guard | None = None  # until it has checked the directory
         self._check_open(options.guard)
@@ -165,16 +137,15 @@ class Reader:
             self._refuse(record)
             place = self._place(record)
             with self._keys(record, record.aes, place) as keys:
-                self._marks[entry.name] = self._mark(record, self._data(record, record.aes, place), keys, tick)
+                self._mark(record, self._data(record, record.aes, place), keys, tick)
         else:
             for chunk in self.chunks(entry):
                 tick(len(chunk))
 
     def close(self) -> None:
         """See `formats.Reader`."""
-        self._marks.clear()
-        if self._mark_key is not None:
-            self._mark_key.close()
+        self._marks.close()
+        self._marked.clear()
         self._slots.close()
 
     @staticmethod
@@ -284,21 +255,15 @@ class Reader:
 
     def _twice(self, record: Record, data: Place, keys: crypto.Keys, first: int) -> Iterator[memoryview]:
         """A first reading that checks and marks, unless there was one before, and a second that decrypts."""
-        marks = self._marks.get(record.entry.name)
-        if marks is None:
-            marks = self._mark(record, data, keys)
-            self._marks[record.entry.name] = marks
+        if record.entry.name not in self._marked:
+            self._mark(record, data, keys)
         slots: list[tuple[memoryview, memoryview]] = []
 
         def load(number: int) -> memoryview:
             packed, out = slots[number % len(slots)]
             packed = packed[: data.size - number * CHUNK]
             self._source.read_into(data.offset + number * CHUNK, packed)
-            try:
-                marks.check(number, packed)
-            except InvalidTag:
-                message = f"{record.entry.name!r} changed while it was read"
-                raise TamperedError(message) from None
+            self._check_same(record, data.offset + number * CHUNK, packed)
             keys.keystream(number * CHUNK // 16).apply(packed, out)
             return out[: len(packed)]
 
@@ -315,12 +280,8 @@ class Reader:
 
     def _mark(
         self, record: Record, data: Place, keys: crypto.Keys, tick: Callable[[int], object] | None = None
-    ) -> _Marks:
+    ) -> None:
         """Check an entry's authentication code, and mark each chunk as it was then."""
-        if self._mark_key is None:
-            self._mark_key = SecretBuffer.random(32)
-        marks = _Marks(self._mark_key, self._nonces)
-        self._nonces += -(-data.size // CHUNK)
         authenticator = keys.authenticator()
         with Pipeline[memoryview, None]([Stage(authenticator.update)], self._options.threads) as pipeline:
             buffers = [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth + 1)]
@@ -328,12 +289,17 @@ class Reader:
                 chunk = buffers[number % len(buffers)][: data.size - position]
                 self._source.read_into(data.offset + position, chunk)
                 deque(pipeline.push(chunk), maxlen=0)
-                marks.add(chunk)
+                self._check_same(record, data.offset + position, chunk)
                 if tick is not None:
                     tick(len(chunk))
             deque(pipeline.drain(), maxlen=0)
         self._check_tag(record, data, crypto.tag(authenticator))
-        return marks
+        self._marked.add(record.entry.name)
+
+    def _check_same(self, record: Record, place: int, chunk: memoryview) -> None:
+        if not self._marks.same(place, chunk):
+            message = f"{record.entry.name!r} changed while it was read"
+            raise TamperedError(message)
 
     def _fill_stored(self, record: Record, data: Place, keys: crypto.Keys, target: memoryview) -> None:
         """Decrypt into `target` beside the check, side by side."""
