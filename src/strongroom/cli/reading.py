@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 def open_listed(archive: str, password: PasswordOptions, limits: Limits) -> ReadRoom:
     """Open an archive for its list of entries; a password is asked for only where the names are encrypted."""
-    return open_archive(
-        archive, ReadingOptions(password, legacy=False, allow_plaintext=False, manifest="auto", limits=limits), data=False
-    )
+    options = ReadingOptions(password, legacy=False, allow_plaintext=False, manifest="auto", limits=limits)
+    return open_archive(archive, options, data=False)
 
 
 def open_archive(

@@ -247,7 +247,7 @@ def test_a_record_that_is_none(record: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(kdf_work=1), Limits(scrypt_log_n=1), Limits(memory_size=200)], ids=["pbkdf2", "scrypt", "memory"]
+    "limits", [Limits(kdf_work=100_000), Limits(scrypt_log_n=1), Limits(memory_size=200)], ids=["pbkdf2", "scrypt", "memory"]
 )
 def test_limits(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
     """A cost or a size above the limits is a LimitError, before any work."""

@@ -10,7 +10,7 @@ import hmac
 import zlib
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from strongroom.compression import BY_ZIP_METHOD, Request, decode

@@ -96,7 +96,7 @@ def test_errors_hold_no_keys(method: str, size: int) -> None:
     kept.append(tampered.value)
     with strongroom.open(sealed(bytes(size), method), password=PASSWORD) as opened, opened.open("0", "rb") as file:
         file.read(10)
-        assert keys() == 1
+        assert keys() == (size > CHUNK)  # what is one piece has come to its end
     assert (ciphers(), keys(), mapped()) == (0, 0, before)
     assert len(kept) == 2
 
@@ -124,10 +124,8 @@ def test_marks_are_under_one_key_in_locked_memory() -> None:
         for name in ("0", "1"):
             with room.open(name, "rb") as file:
                 assert file.read(5) == data[:5]
-        marks = list(reader._marks.values())  # type: ignore[attr-defined]
-        assert [isinstance(mark.key, SecretBuffer) for mark in marks] == [True, True]
-        assert marks[0].key is marks[1].key
-        used = [{mark._nonce(number) for number in range(len(mark.tags))} for mark in marks]
-        assert not used[0] & used[1]
-        assert len(used[0]) == len(used[1]) >= 17
-    assert marks[0].key.closed
+        marks = reader._marks  # type: ignore[attr-defined]
+        key = marks._key
+        assert isinstance(key, SecretBuffer)
+        assert len(marks._tags) >= 2 * 17  # by the place in the file, which is also the nonce
+    assert key.closed
