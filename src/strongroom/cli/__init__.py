@@ -149,7 +149,7 @@ def _report(ctx: click.Context | None, problem: str, hint: str | None, place: st
     """Say why a verb failed, to people and, where they asked for JSON, to programs."""
     if ctx and ctx.meta.get(JSON):
         with suppress(OSError):  # if it was that very output which failed
-            data_json({"archive": ctx.meta[ARCHIVE], "ok": False, "findings": [{"entry": None, "problem": problem}]})
+            data_json({"archive": ctx.meta.get(ARCHIVE), "ok": False, "findings": [{"entry": None, "problem": problem}]})
     error(place + problem, hint)
 
 
