@@ -23,7 +23,7 @@ bench: $(VENV)/.with-bench tools
 	@$(RUN) -m bench
 
 clean:
-	rm -rf $(VENV) build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench-* build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say which extras are installed. Two at once (make -j) would break the environment.

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,11 @@ from bench.works import GROUPS
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="strongroom's speed beside other tools'")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="strongroom's speed beside other tools', in one table. It takes about 15 minutes, with --quick one "
+        "or two. Ctrl-C ends it with the table of what was measured until then.",
+    )
     parser.add_argument("--size", type=int, default=512, metavar="MIB", help="size of the data (default: 512)")
     parser.add_argument("--entries", type=int, default=20_000, metavar="N", help="number of small entries")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each measure (default: 3)")
@@ -80,12 +85,15 @@ def _reason(error: Exception) -> str:
     return f"failed: {type(error).__name__}: {error}"
 
 
-def _titles(setting: Setting) -> dict[str, str]:
+def _titles(options: argparse.Namespace) -> dict[str, str]:
     def amount(size: int) -> str:
         return f"{size // MIB} MiB" if size % (1024 * MIB) else f"{size // (1024 * MIB)} GiB"
 
-    sizes = {"large": amount(8 * setting.size), "middle": amount(4 * setting.size), "small": amount(setting.size)}
-    return {key: work.title.format(**sizes, entries=setting.entries) for key, work in WORKS.items()}
+    size: int = options.size * MIB
+    sizes = {
+        "large": amount(8 * size), "middle": amount(4 * size), "small": amount(size), "entries": options.entries
+    }  # fmt: skip
+    return {key: work.title.format(**sizes) for key, work in WORKS.items()}
 
 
 def _report(rows: list[Row], titles: dict[str, str], path: Path) -> None:
@@ -101,10 +109,7 @@ def _report(rows: list[Row], titles: dict[str, str], path: Path) -> None:
     path.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def main() -> None:
-    """Run what was asked for."""
-    options = _arguments()
-    rows: dict[tuple[str, str], Row] = {}
+def _measure_all(options: argparse.Namespace, rows: dict[tuple[str, str], Row]) -> None:
     with _folder(options.folder) as folder:
         setting = Setting(folder, options.size * MIB, options.entries)
         for works, group in GROUPS:
@@ -117,11 +122,23 @@ def main() -> None:
             )  # fmt: skip
             _measure(cases, options.repeat, rows)
             clean(setting)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    options = _arguments()
+    rows: dict[tuple[str, str], Row] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an exception, which takes the folder away
+    interrupted = False
+    try:
+        _measure_all(options, rows)
+    except KeyboardInterrupt:
+        interrupted = True
     _note("")
     order = list(WORKS)
     found = [row for row in rows.values() if _wanted(row.work, options.only)]
     found.sort(key=lambda row: order.index(row.work))
-    titles = _titles(setting)
+    titles = _titles(options)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{options.size} MiB, median of {options.repeat}, {cores} CPUs, Python {platform.python_version()}")
     print("ratio: strongroom's figure divided by the tool's; all tools read one archive, which strongroom made,")
@@ -129,6 +146,9 @@ def main() -> None:
     print("\n".join(lines(found, titles)))
     if options.json:
         _report(found, titles, options.json)
+    if interrupted:
+        print("\ninterrupted: this is what was measured until then")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,14 +24,19 @@ _BLOCK: Final = 64 * MIB  # no codec here looks back that far, so repeating it i
 def _child(command: list[str], size: int, block: bytes) -> dict[str, float]:
     """Run a command apart from this process and feed it `size` bytes."""
     launch = [sys.executable, "-I", "-S", str(_CHILD), *command]
-    with subprocess.Popen(launch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(launch, **pipes, start_new_session=True) as child:
         pipe = cast("IO[bytes]", child.stdin)
-        with contextlib.suppress(BrokenPipeError):
-            while size > 0:
-                for at in range(0, min(len(block), size), CHUNK):
-                    pipe.write(memoryview(block)[at : at + min(CHUNK, size - at)])
-                size -= len(block)
-        output, errors = child.communicate()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                while size > 0:
+                    for at in range(0, min(len(block), size), CHUNK):
+                        pipe.write(memoryview(block)[at : at + min(CHUNK, size - at)])
+                    size -= len(block)
+            output, errors = child.communicate()
+        except KeyboardInterrupt:
+            os.killpg(child.pid, signal.SIGKILL)  # the command as well, which writes into our folder
+            raise
     figures: dict[str, float] = json.loads(output) if child.returncode == 0 else {"exit": 1}
     if figures["exit"]:
         raise RuntimeError(errors.decode(errors="replace").replace(PASSWORD, "***").strip()[-200:] or "it failed")

@@ -6,6 +6,8 @@ Run by `make demo`; `python -m examples.demo [FOLDER]` writes elsewhere.
 from __future__ import annotations
 
 import secrets
+import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -44,11 +46,23 @@ def main(folder: Path) -> None:
     print(f"{total / opened / 1e6:,.0f} MB/s")
     print("what was read is what was sealed" if same else "WHAT WAS READ DIFFERS FROM WHAT WAS SEALED")
     print(f"\nA recipient opens it with the password  {password}")
-    print(f"  7-Zip       7zz x {archive}")
-    print(f"  strongroom  strongroom extract {archive} FOLDER")
-    print(f"              strongroom cat {archive} patients.csv | head")
+    file, out, ours = (shlex.quote(str(path)) for path in (archive, folder / "out", folder / "ours"))
+    print(f"  7-Zip       7zz x -o{out} {file}")
+    print(f"  strongroom  {_command()} extract {file} {ours}")
+    print(f"              {_command()} cat {file} patients.csv | head")
     if not same:
         sys.exit(1)
+
+
+def _command() -> str:
+    """Say how a shell in this folder runs the strongroom that ran here."""
+    ours = Path(sys.executable).with_name("strongroom")
+    found = shutil.which("strongroom")
+    if found is not None and Path(found).absolute() == ours:
+        return "strongroom"
+    if not ours.exists():
+        return f"{shlex.quote(sys.executable)} -m strongroom"
+    return shlex.quote(str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours))
 
 
 if __name__ == "__main__":

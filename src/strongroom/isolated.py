@@ -163,7 +163,9 @@ def _error(status: int, name: str, job: Job) -> StrongroomError:
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         return LimitError(f"the {name} decoder takes more time, or memory, than its data should ask for")
     if status == worker.MISSING:
-        return UnsupportedError(f"{name} needs the extra packages of strongroom[codecs]")
+        error = UnsupportedError(f"{name} needs the extra packages of strongroom[codecs]")
+        error.add_note("pip install 'strongroom[codecs]' adds them")
+        return error
     if status == worker.DAMAGED or status < 0:
         return FormatError(f"the {name} data is damaged")
     return UnsupportedError(f"the process that decodes {name} does not run here (exit status {status})")

@@ -100,6 +100,10 @@ class Desk:
         """Start the command on a terminal of its own; `stdin` and `stdout` may be descriptors instead."""
         return Terminal([*COMMAND, *arguments], self.folder, _environment() | more, stdin, stdout)
 
+    def script_at_terminal(self, script: str) -> Terminal:
+        """Start a shell script on a terminal of its own."""
+        return Terminal(["sh", "-c", script], self.folder, _environment(), None, None)
+
 
 class Terminal:
     """A process on a pseudo-terminal, and what that shows."""
@@ -132,6 +136,16 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._ours, keys.encode())
+
+    def wait_for_a_waiting_process(self) -> None:
+        """Return once a process waits for the lock of the terminal."""
+        group = str(self._process.pid)
+        deadline = time.monotonic() + PATIENCE
+        while not any(
+            line.split()[1] == "->" and line.split()[-2:] == [group, group]
+            for line in Path("/proc/locks").read_text().splitlines()
+        ):
+            assert time.monotonic() < deadline, Path("/proc/locks").read_text()
 
     def stop_and_continue(self) -> None:
         """Do what a shell does on Ctrl-Z and `fg`: have typing shown in between."""

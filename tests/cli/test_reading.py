@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
 import pytest
 
+from strongroom.formats.zip import extras
 from tests import zipcraft
 from tests.cli.running import COMMAND, Desk
 from tests.helpers import noise
@@ -55,11 +57,10 @@ def test_ls(sealed: Desk) -> None:
     done = sealed.run("ls", "a.zip")
     heading, *rows = done.out.decode().splitlines()
     assert (done.code, done.err) == (0, "")
-    assert heading.split("  ")[0] == "mode"
+    assert heading.split()[0] == "size"
     assert [row.split()[-1] for row in rows] == ["note.txt", "sub/", "sub/a", "sub/b", "big.bin"]
-    assert rows[0].startswith(f"-rw-------  {len(SECRET):>7}")
-    assert "AES-256 (AE-2)" in rows[0]
-    assert rows[1].startswith("drwx------")
+    assert rows[0].startswith(f"{len(SECRET):>7}  ")
+    assert " AES-256 " in rows[0]
     assert len({row.index("AES") for row in rows if "AES" in row}) == 1
 
 
@@ -76,7 +77,7 @@ def test_ls_of_hidden_names(desk: Desk) -> None:
 def test_ls_json(sealed: Desk) -> None:
     """For programs, the fields of an Entry."""
     listed = json.loads(sealed.run("ls", "a.zip", "--json").out)
-    assert listed["archive"] == "a.zip"
+    assert (listed["archive"], listed["ok"]) == ("a.zip", True)
     entry = listed["entries"][0]
     assert entry["modified"].endswith("+00:00")
     assert entry | {"modified": "", "packed_size": 0} == {
@@ -136,7 +137,9 @@ def test_cat_of_what_is_not_there(sealed: Desk) -> None:
 
 def test_cat_of_a_folder(sealed: Desk) -> None:
     """A folder has no data."""
-    assert sealed.open("cat", "a.zip", "note.txt", "sub").failure[0] == 1
+    for name in ("sub", "sub/"):
+        assert sealed.open("cat", "a.zip", "note.txt", name).failure[::2] == (1, True)
+    assert sealed.open("cat", "a.zip", "note.txt/").out == SECRET
 
 
 def test_cat_of_a_tampered_entry(sealed: Desk) -> None:
@@ -188,6 +191,42 @@ def test_extract_over_existing_files(sealed: Desk) -> None:
     assert (code, hint) == (1, True)
     assert [path.name for path in (sealed.folder / "out").rglob("*")] == ["sub", "b"]
     assert (sealed.folder / "out/sub/b").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("folder", ["note.txt", "sub", "sub/", "sub/a", "a"])
+def test_extract_with_a_name_in_the_place_of_the_folder(sealed: Desk, folder: str) -> None:
+    """DIR comes first: who forgets it would get a folder of that name with all there is in it, in plaintext."""
+    done = sealed.open("extract", "a.zip", folder)
+    assert done.failure[::2] == (2, True)
+    assert "strongroom extract a.zip DIR " in done.err
+    assert sealed.names() == ["a.zip"]
+
+
+def test_extract_into_a_folder_that_is_named_like_an_entry(sealed: Desk) -> None:
+    """It has to be there already, or to be written as what it is."""
+    assert sealed.open("extract", "a.zip", "./sub").code == 0
+    (sealed.folder / "note.txt").mkdir()
+    assert sealed.open("extract", "a.zip", "note.txt").code == 0
+    assert (sealed.folder / "note.txt/note.txt").read_bytes() == SECRET
+
+
+def test_extract_into_a_file(sealed: Desk) -> None:
+    """A file in the place of DIR is a mistake, of which the hint shows how it should be."""
+    done = sealed.open("extract", "a.zip", "pw", "note.txt")
+    assert done.failure[::2] == (2, True)
+    assert "strongroom extract a.zip DIR " in done.err
+
+
+def test_extract_json(desk: Desk) -> None:
+    """For programs, what was extracted, and the symlinks that were left out."""
+    items = zipcraft.aes("a", b"1"), zipcraft.symlink(zipcraft.aes("link", b"a"))
+    desk.put("a.zip", zipcraft.join(*items))
+    desk.put("other", zipcraft.PASSWORD.encode()).chmod(0o600)
+    done = desk.run("extract", "a.zip", "out", "--json", "--password-file", "other")
+    assert (done.code, done.err.count("strongroom: warning: ")) == (0, 1)
+    sums = {"archive": "a.zip", "ok": True, "folder": "out", "files": 1, "bytes": 1}
+    assert json.loads(done.out) == sums | {"left_out": ["link"]}
+    assert "symlink" in desk.run("ls", "a.zip").out.decode().splitlines()[2]
 
 
 # verify
@@ -259,6 +298,92 @@ def test_manifest_required(sealed: Desk) -> None:
     assert sealed.run(*verify, "--manifest", "required").failure[0] == 4
 
 
+UNREAD = {
+    "plaintext": (zipcraft.plain("a", b"1"), "--allow-plaintext"),
+    "ZipCrypto": (zipcraft.zipcrypto("a", b"1"), "--legacy"),
+    "method": (zipcraft.aes("a", b"1").but(extra=extras.AesExtra(2, 3, 77).encode()), "another tool"),
+}
+
+
+@pytest.mark.parametrize("why", UNREAD)
+def test_verify_of_what_cannot_be_read_here(desk: Desk, why: str) -> None:
+    """It is not sound, nor damaged: the code is that of `cat`, and the hint says what reads it."""
+    item, advice = UNREAD[why]
+    desk.put("a.zip", zipcraft.join(item))
+    desk.put("pw", zipcraft.PASSWORD.encode())
+    for verb in (["verify", "a.zip"], ["verify", "a.zip", "--json"], ["cat", "a.zip", "a"], ["extract", "a.zip", "b"]):
+        done = desk.open(*verb)
+        assert done.code == 1
+        assert advice in done.err.splitlines()[-1]
+
+
+def test_what_an_extra_reads(desk: Desk) -> None:
+    """Where only strongroom[codecs] is missing, the hint is the command that installs it."""
+    desk.put("a.zip", zipcraft.join(zipcraft.aes("a", SECRET, "ppmd")))
+    desk.put("pw", zipcraft.PASSWORD.encode())
+    for verb in ("verify", "cat"):
+        code = (
+            "import sys; sys.modules['pyppmd'] = None; from strongroom.cli import main; "
+            f"sys.exit(main([{verb!r}, 'a.zip', *{['a'] if verb == 'cat' else []}, '--password-file', 'pw']))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=desk.folder, capture_output=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.endswith(b"strongroom: hint: pip install 'strongroom[codecs]' adds them\n")
+
+
+def test_verify_of_what_cannot_be_read_beside_what_is_damaged(desk: Desk) -> None:
+    """One damaged entry makes the archive damaged, whatever else there is."""
+    item, damaged = UNREAD["method"][0], zipcraft.aes("b", b"1")
+    damaged = damaged.but(body=damaged.body[:-1] + bytes((damaged.body[-1] ^ 1,)))
+    desk.put("pw", zipcraft.PASSWORD.encode())
+    for items in ((item, damaged), (damaged, item)):
+        desk.put("a.zip", zipcraft.join(*items))
+        assert desk.open("verify", "a.zip").code == 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "options", "code"),
+    [
+        ("cut", [], 4),
+        ("flipped", [], 4),
+        ("missing", [], 1),
+        ("", ["--limit", "entries=1"], 1),
+        ("", ["--password-file", "wrong"], 3),
+    ],
+)
+def test_json_of_failures(sealed: Desk, damage: str, options: list[str], code: int) -> None:
+    """Whatever is wrong with an archive, `verify --json` gives one object that says so, and so does `ls --json`."""
+    sealed.put("wrong", b"guess").chmod(0o600)
+    path = sealed.folder / "a.zip"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-5])
+    elif damage == "flipped":
+        flip(sealed, 0)
+    password = [] if "--password-file" in options else ["--password-file", "pw"]
+    verbs = [["verify", *password, *options], *([["ls", *options]] if damage in ("cut", "missing") else [])]
+    for verb in verbs:
+        done = sealed.run(verb[0], "a.zip", "--json", *verb[1:])
+        report = json.loads(done.out)
+        assert (done.code, report["archive"], report["ok"]) == (code, "a.zip", False)
+        assert report["findings"]
+
+
+def test_no_json_of_misuse(sealed: Desk) -> None:
+    """Arguments that are wrong have no report: programs go by the exit code."""
+    assert sealed.open("verify", "a.zip", "--json", "--password-fd", "0").failure[0] == 2
+
+
+def test_a_hostile_name(desk: Desk) -> None:
+    """It is not taken for mere damage: whoever tries another tool next would be its victim."""
+    with zipfile.ZipFile(desk.folder / "a.zip", "w") as made:
+        made.writestr("../evil", b"1")
+    done = desk.run("ls", "a.zip")
+    assert done.failure[::2] == (4, True)
+    assert "no other tool" in done.err
+
+
 # what all of them refuse
 
 
@@ -290,7 +415,8 @@ def test_truncated_archive(sealed: Desk, verb: list[str]) -> None:
 def test_missing_archive(desk: Desk, verb: list[str]) -> None:
     """What is not there is named."""
     password = [] if verb[0] == "ls" else ["--password-file", "pw"]
-    assert desk.run(*verb, *password).failure == (1, "a.zip: No such file or directory", False)
+    said = "the archive 'a.zip' cannot be read: No such file or directory"
+    assert desk.run(*verb, *password).failure == (1, said, True)
     assert desk.names() == []
 
 

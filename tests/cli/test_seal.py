@@ -77,7 +77,8 @@ def test_json(desk: Desk) -> None:
     result = json.loads(done.out)
     assert result.pop("seconds") >= 0
     size = (desk.folder / "a.zip").stat().st_size
-    assert result == {"archive": "a.zip", "format": "zip", "entries": 1, "bytes": 4, "archive_bytes": size}
+    sums = {"entries": 1, "bytes": 4, "archive_bytes": size}
+    assert result == {"archive": "a.zip", "ok": True, "format": "zip", "left_out": []} | sums
     assert done.err == ""
 
 
@@ -209,6 +210,114 @@ def test_warnings_are_one_line(desk: Desk) -> None:
     assert done.err == "strongroom: warning: 'folder/link' is a symlink or a special file, and was left out\n"
 
 
+def test_json_names_what_was_left_out(desk: Desk) -> None:
+    """Programs learn of symlinks, special files and the archive itself, which are not in the archive."""
+    desk.put("folder/data", b"1")
+    desk.put("folder/a.zip", b"old")
+    (desk.folder / "folder/link").symlink_to("data")
+    os.mkfifo(desk.folder / "folder/fifo")
+    done = desk.seal("folder/a.zip", "folder", "--overwrite", "--json")
+    assert sorted(json.loads(done.out)["left_out"]) == ["folder/a.zip", "folder/fifo", "folder/link"]
+    assert done.err.count("strongroom: warning: ") == 3
+
+
+def test_json_of_failures(desk: Desk) -> None:
+    """One object says why there is no archive."""
+    done = desk.open("seal", "a.zip", "missing", "--json")
+    result = json.loads(done.out)
+    assert (done.code, result["archive"], result["ok"], len(result["findings"])) == (1, "a.zip", False, 1)
+
+
+@pytest.mark.parametrize(("options", "name"), [([], "fifo"), (["--name", "log.txt"], "log.txt")])
+def test_a_named_pipe(desk: Desk, options: list[str], name: str) -> None:
+    """It is read as a stream, from when someone writes into it, to its end."""
+    os.mkfifo(desk.folder / "fifo")
+    process = desk.start("seal", "a.zip", "fifo", "--password-file", "pw", "-q", *options)
+    with (desk.folder / "fifo").open("wb", buffering=0) as pipe:  # waits until it is read
+        pipe.write(b"from a pipe")
+    assert process.communicate(timeout=60) == (b"", b"")
+    assert contents(desk) == {name: b"from a pipe"}
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_that_may_have_no_end(desk: Desk, device: str) -> None:
+    """It is refused, and the hint says how to seal a part of it."""
+    done = desk.open("seal", "a.zip", device)
+    assert done.failure[::2] == (2, True)
+    assert "--name NAME -" in done.err
+    assert desk.names() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"a\\b", "'folder/a\\b'"), (b"\xe4.txt", r"$'folder/\xe4.txt'"), (b"a\n'b", r"$'folder/a\n\'b'")],
+)
+def test_a_file_whose_name_no_archive_can_have(desk: Desk, name: bytes, shown: str) -> None:
+    """The hint says which file of the folder to rename, as a shell takes it; --name would not help."""
+    desk.put("folder/good", b"1")
+    (desk.folder / "folder" / os.fsdecode(name)).write_bytes(b"2")
+    done = desk.open("seal", "a.zip", "folder")
+    assert done.failure[::2] == (2, True)
+    assert done.err.endswith(f"strongroom: hint: rename {shown}\n")
+    assert desk.names() == ["folder"]
+
+
+def test_names_that_begin_with_a_dash(desk: Desk) -> None:
+    """Where one is taken for an option the hint says how it is written, and the recipient's commands are right."""
+    desk.put("-dash.txt", b"1")
+    done = desk.open("seal", "a.zip", "-dash.txt")
+    assert done.failure[::2] == (2, True)
+    assert "./-dash.txt" in done.err
+    done = desk.seal("-q", "--overwrite", "--", "-x.zip", "-dash.txt")
+    assert contents(desk, "-x.zip") == {"-dash.txt": b"1"}
+    done = desk.seal("--overwrite", "--", "-x.zip", "-dash.txt")
+    assert "7zz x ./-x.zip " in done.err
+    assert "strongroom extract ./-x.zip DIR" in done.err
+
+
+@pytest.mark.parametrize("place", ["source", "folder", "archive", "password"])
+def test_permission_denied(desk: Desk, place: str) -> None:
+    """Whatever may not be read is named, with 1, as what is missing is."""
+    desk.put("data", b"1")
+    desk.put("folder/data", b"1")
+    desk.seal("a.zip", "data")
+    denied = {"source": "data", "folder": "folder", "archive": "a.zip", "password": "pw"}[place]
+    (desk.folder / denied).chmod(0)
+    verb = (
+        ["cat", "a.zip", "data"] if place == "archive" else ["seal", "b.zip", "folder" if place == "folder" else "data"]
+    )
+    powers = "-dac_override,-dac_read_search"  # by which root may read all the same
+    less = [] if os.geteuid() else [tool("setpriv"), f"--bounding-set={powers}", f"--inh-caps={powers}"]
+    command = [*less, *COMMAND, *verb, "--password-file", "pw"]
+    done = subprocess.run(command, cwd=desk.folder, capture_output=True, text=True, check=False)
+    error, hint = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert error.startswith(f"strongroom: error: the {'source' if place == 'folder' else place}")
+    assert error.endswith(f"{denied!r} cannot be read: Permission denied")
+    assert hint.startswith("strongroom: hint: ")
+
+
+@pytest.mark.parametrize(
+    ("archive", "hint"), [("no/a.zip", "mkdir -p no"), ("data/a.zip", "is a file"), ("folder.zip", "name a file in it")]
+)
+def test_places_that_no_archive_can_have(desk: Desk, archive: str, hint: str) -> None:
+    """They are refused before anyone types a password, with what to do."""
+    desk.put("data", b"1")
+    (desk.folder / "folder.zip").mkdir()
+    code, shown = desk.at_terminal("seal", archive, "data", "--overwrite").end()
+    assert code == 1
+    assert hint in shown
+    assert "Password" not in shown
+
+
+def test_a_link_is_not_replaced(desk: Desk) -> None:
+    """The archive takes no link's place, and that of no device."""
+    desk.put("data", b"1")
+    (desk.folder / "a.zip").symlink_to("data")
+    assert desk.open("seal", "a.zip", "data", "--overwrite").failure[::2] == (1, True)
+    assert (desk.folder / "a.zip").is_symlink()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -254,7 +363,11 @@ def test_a_time_that_no_calendar_has(desk: Desk, seconds: int) -> None:
 
 def test_missing_source(desk: Desk) -> None:
     """A source that is not there is an error before anything is made."""
-    assert desk.open("seal", "a.zip", "missing").failure == (1, "missing: No such file or directory", False)
+    assert desk.open("seal", "a.zip", "missing").failure == (
+        1,
+        "the source 'missing' cannot be read: No such file or directory",
+        True,
+    )
     assert desk.names() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,15 @@ def test_help(desk: Desk, verb: list[str]) -> None:
         done = desk.run(*verb, flag)
         assert (done.code, done.err) == (0, "")
         assert "  strongroom " in done.out.decode().split("Example")[1]
+
+
+def test_help_says_what_scripts_need(desk: Desk) -> None:
+    """Exit codes, and how to have completion in each shell, stand below the verbs."""
+    shown = desk.run("--help").out.decode()
+    assert all(re.search(rf"^    {code}  ", shown, re.MULTILINE) for code in (0, 1, 2, 3, 4, 130))
+    for shell in ("bash", "zsh", "fish"):
+        assert f"_STRONGROOM_COMPLETE={shell}_source strongroom" in shown
+        assert b"_completion" in desk.run(_STRONGROOM_COMPLETE=f"{shell}_source").out
 
 
 def test_version(desk: Desk) -> None:
@@ -83,7 +93,7 @@ def test_standard_output_that_takes_nothing(desk: Desk, stream: str, unbuffered:
         done = subprocess.run(["sh", "-c", script], cwd=desk.folder, stderr=subprocess.PIPE, check=False)
         assert done.returncode == 1
         assert done.stderr.startswith(b"strongroom: error: standard output: ")
-        assert done.stderr.count(b"\n") == 1
+        assert done.stderr.count(b"\n") == (2 if stream == ">/dev/full" else 1)  # with what to do
 
 
 def test_completion(desk: Desk) -> None:

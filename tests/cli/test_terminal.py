@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import strongroom
-from tests.cli.running import PASSWORD, Desk
+from tests.cli.running import COMMAND, PASSWORD, Desk
 from tests.helpers import noise
 
 WORD = "typed secret"
@@ -90,7 +90,7 @@ def test_sealing_gives_up(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["a.zip", "x"], "is there already"), (["b.foo", "x"], "suffix"), (["b.zip", "y"], "y: No")],
+    [(["a.zip", "x"], "is there already"), (["b.foo", "x"], "suffix"), (["b.zip", "y"], "'y' cannot be read: No")],
 )
 def test_nobody_types_in_vain(desk: Desk, arguments: list[str], reason: str) -> None:
     """What can be refused beforehand is refused before the password is asked for."""
@@ -170,10 +170,78 @@ def test_an_archive_from_a_pipe_has_three_tries_too(desk: Desk, pipe: int) -> No
     terminal = desk.at_terminal("cat", "-", "x", stdin=ours)
     os.close(ours)
     for keys in ("wrong", PASSWORD.decode()):
-        terminal.wait_for("Password for -: ")
+        terminal.wait_for("Password for the archive on standard input: ")
         terminal.type(f"{keys}\n")
     code, shown = terminal.end()
     assert (code, shown.endswith("\ndata\n")) == (0, True)
+
+
+PIPELINE = " | ".join(
+    " ".join([*COMMAND, *verb]) for verb in (["cat", "a.zip", "x"], ["seal", "b.zip", "--name", "y", "-q", "-"])
+)
+
+
+def test_a_pipeline_asks_one_question_at_a_time(desk: Desk) -> None:
+    """Of two processes on a terminal one waits until the other has asked; each prompt names its archive."""
+    desk.seal("a.zip", "--name", "x", "-", stdin=b"data")
+    terminal = desk.script_at_terminal(PIPELINE)
+    terminal.wait_for("Password for ")
+    terminal.wait_for_a_waiting_process()
+    for _ in range(2):
+        terminal.wait_for(".zip: ")
+        assert terminal.shown.endswith(b".zip: ")
+        if terminal.shown.endswith(b"a.zip: "):
+            terminal.type(f"{PASSWORD.decode()}\n")
+        else:
+            terminal.type(f"{WORD}\n")
+            terminal.wait_for("The same again: ")
+            terminal.type(f"{WORD}\n")
+    assert terminal.end()[0] == 0
+    assert terminal.shown.count(b": ") == 4  # with the one of the line that there is no way back
+    with strongroom.open(desk.folder / "b.zip", password=WORD) as room:
+        assert room.read("y") == b"data"
+
+
+def test_waiting_for_the_terminal_can_be_interrupted(desk: Desk) -> None:
+    """Ctrl-C ends both: the process that asks, and the one that waits."""
+    desk.seal("a.zip", "--name", "x", "-", stdin=b"data")
+    terminal = desk.script_at_terminal(f"trap : INT; {PIPELINE}; echo $?")
+    terminal.wait_for("Password for ")
+    terminal.wait_for_a_waiting_process()
+    terminal.type("\x03")
+    terminal.wait_for("130")
+    assert terminal.end()[1].count("strongroom: error: interrupted\n") == 2
+    assert desk.names() == ["a.zip"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cat", "a.zip", "y"], ["extract", "a.zip", "out", "y"], ["extract", "a.zip", "x"], ["cat", "a.zip", "folder/"]],
+    ids=" ".join,
+)
+def test_nobody_types_in_vain_to_read(desk: Desk, arguments: list[str]) -> None:
+    """What the list of entries shows to be wrong is said before the password is asked for."""
+    desk.put("folder/y", b"2")
+    desk.put("x", b"1")
+    desk.seal("a.zip", "folder", "x")
+    (desk.folder / "x").unlink()
+    code, shown = desk.at_terminal(*arguments).end()
+    assert code in (1, 2)
+    assert "Password" not in shown
+    assert "strongroom: hint: " in shown
+    assert desk.names() == ["a.zip", "folder"]
+
+
+def test_no_line_is_wider_than_a_terminal(desk: Desk) -> None:
+    """What is shown before the prompt, and the list of an archive with names of a usual length, fits 80 columns."""
+    desk.put("scans/2026/patient-00001/scan.dcm", noise(3_000_000))
+    terminal = desk.at_terminal("seal", "a.zip", "scans")
+    for prompt in ("Password for a.zip: ", "The same again: "):
+        terminal.wait_for(prompt)
+        terminal.type(f"{PASSWORD.decode()}\n")
+    assert terminal.end()[0] == 0
+    lines = terminal.shown.decode().splitlines() + desk.run("ls", "a.zip").out.decode().splitlines()
+    assert max(map(len, lines)) < 80
 
 
 def test_damage_is_found_before_the_password_is_asked_for(desk: Desk) -> None:

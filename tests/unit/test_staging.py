@@ -266,8 +266,9 @@ def test_symlinks_are_left_out() -> None:
     changed = bytearray(stream.getvalue())
     record = changed.find(b"PK\x01\x02")
     changed[record + 40 : record + 42] = (stat.S_IFLNK | 0o777).to_bytes(2, "little")
-    changed_file = io.BytesIO(changed)
-    with pytest.warns(StrongroomWarning), strongroom.open(changed_file, password=PASSWORD, manifest="ignore") as room:
+    with pytest.warns(StrongroomWarning):
+        room = strongroom.open(io.BytesIO(changed), password=PASSWORD, manifest="ignore")
+    with room:
         assert [entry.kind for entry in room] == ["symlink", "file"]
         with pytest.warns(StrongroomWarning) as caught:
             fs = room.load()

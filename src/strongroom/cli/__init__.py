@@ -8,26 +8,18 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from strongroom.cli.failure import Failure, Misuse, Unsound
-from strongroom.cli.messages import STDOUT, error, show_warnings
-from strongroom.cli.options import ARCHIVE, SETTINGS
+from strongroom.cli import advice
+from strongroom.cli.failure import Failure, Unsound
+from strongroom.cli.messages import STDOUT, data_json, error, show_warnings
+from strongroom.cli.options import ARCHIVE, JSON, SETTINGS
 from strongroom.cli.signals import Stopped, raise_on_signals
-from strongroom.errors import (
-    EntryNotFoundError,
-    FormatError,
-    LimitError,
-    OutputError,
-    OutputExistsError,
-    StrongroomError,
-    TamperedError,
-    UnsupportedError,
-    WrongKeyError,
-)
+from strongroom.errors import FormatError, OutputError, StrongroomError, TamperedError, WrongKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,10 +28,25 @@ VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "doctor")
 _NAME: Final = "strongroom"
 _DONE, _FAILED, _USAGE, _WRONG_KEY, _DAMAGED = range(5)
 _SIGNALLED: Final = 128  # and the signal's number, as shells have it
-_NO_ARGUMENT: Final = (
-    "arguments can be read by every user of this machine: leave it out to be asked for the password, "
-    "or use --password-file, --password-fd or --password-command"
-)
+_EPILOG: Final = """\b
+Example:  strongroom seal case-42.zip patients.csv
+
+\b
+Exit codes:
+  0    done
+  1    failed, or it cannot be read here: see the hint
+  2    the arguments do not fit
+  3    wrong password
+  4    damaged or forged
+  130  interrupted by Ctrl-C; 143 by SIGTERM, 129 by a closed terminal
+
+\b
+To have the Tab key complete verbs and options, put this line into
+  ~/.bashrc   eval "$(_STRONGROOM_COMPLETE=bash_source strongroom)"
+  ~/.zshrc    eval "$(_STRONGROOM_COMPLETE=zsh_source strongroom)"
+  ~/.config/fish/config.fish
+              _STRONGROOM_COMPLETE=fish_source strongroom | source
+"""
 
 
 class Verbs(click.Group):
@@ -63,7 +70,7 @@ class Verbs(click.Group):
     cls=Verbs,
     context_settings=SETTINGS,
     subcommand_metavar="VERB ARCHIVE ...",
-    epilog="Example:  strongroom seal case-42.zip patients.csv",
+    epilog=_EPILOG,
 )
 @click.version_option(package_name=_NAME, prog_name=_NAME, message="%(prog)s %(version)s")
 def strongroom() -> None:
@@ -105,32 +112,47 @@ def _run(arguments: list[str]) -> int:
         mistake.show()
         return _USAGE
     except click.UsageError as mistake:
-        error(mistake.format_message(), _usage_hint(mistake))
+        error(mistake.format_message(), advice.for_misuse(mistake, _NAME, arguments))
         return _USAGE
-    except Unsound:
-        return _DAMAGED
+    except Unsound as verdict:
+        return _DAMAGED if verdict.damaged else _FAILED
     except Failure as failure:
-        sealing = ctx is not None and ctx.invoked_subcommand == "seal"
-        error(str(failure), failure.hint or ("no archive was made" if sealing else None))
+        _report(ctx, str(failure), failure.hint or ("no archive was made" if _verb(ctx) == "seal" else None))
         return _FAILED
     except BrokenPipeError:
         return _FAILED  # who read our output has enough, and says so if that is wrong
     except StrongroomError as failure:
-        archive = ctx.meta.get(ARCHIVE) if ctx and not isinstance(failure, OutputError) else None  # which names its own
-        error(
-            f"{archive}: {failure}" if archive else str(failure),
-            _hint(failure, ctx.invoked_subcommand if ctx else None),
-        )
+        archive = ctx.meta.get(ARCHIVE) if ctx else None
+        hint = advice.for_failure(failure, _verb(ctx), archive)
+        named = archive is None or isinstance(failure, OutputError)  # which names its own
+        _report(ctx, str(failure), hint, "" if named else f"{archive}: ")
         return _code(failure)
     except OSError as failure:
-        name = failure.filename
-        error(
-            f"{os.fsdecode(name)}: {failure.strerror}"
-            if isinstance(name, (str, bytes))
-            else failure.strerror or str(failure)
-        )
+        _report(ctx, _system_problem(failure, ctx.meta.get(ARCHIVE) if ctx else None), advice.for_system(failure))
         return _FAILED
     return _DONE
+
+
+def _system_problem(failure: OSError, archive: str | None) -> str:
+    reason = failure.strerror or str(failure)
+    if not isinstance(failure.filename, (str, bytes)):
+        return reason
+    name = os.fsdecode(failure.filename)
+    return f"the archive {name!r} cannot be read: {reason}" if name == archive else f"{name}: {reason}"
+
+
+def _verb(ctx: click.Context | None) -> str | None:
+    return ctx.invoked_subcommand if ctx else None
+
+
+def _report(ctx: click.Context | None, problem: str, hint: str | None, place: str = "") -> None:
+    """Say why a verb failed, to people and, where they asked for JSON, to programs."""
+    if ctx and ctx.meta.get(JSON):
+        with suppress(OSError):  # if it was that very output which failed
+            data_json(
+                {"archive": ctx.meta.get(ARCHIVE), "ok": False, "findings": [{"entry": None, "problem": problem}]}
+            )
+    error(place + problem, hint)
 
 
 def _code(failure: StrongroomError) -> int:
@@ -139,39 +161,6 @@ def _code(failure: StrongroomError) -> int:
     if isinstance(failure, (FormatError, TamperedError)):
         return _DAMAGED
     return _FAILED
-
-
-def _hint(failure: StrongroomError, verb: str | None) -> str | None:
-    """Say what the user can do, where there is something."""
-    match failure:
-        case OutputExistsError() if verb == "seal":
-            return "--overwrite replaces it, once the new archive is complete"
-        case OutputExistsError():
-            return "existing files are never replaced: choose another folder"
-        case EntryNotFoundError():
-            return "`strongroom ls ARCHIVE` shows the names"
-        case UnsupportedError(option=str(option)):
-            return f"--{option.replace('_', '-')} reads it, if it is as it should be"
-        case LimitError():
-            return "--limit NAME=VALUE changes a bound, for an archive that you trust"
-        case WrongKeyError():
-            return (
-                "capitals, spaces and the keyboard's layout count, and in a password file all but a newline at its end"
-            )
-        case TamperedError():
-            return "do not use it: get the archive again from where it came, and compare"
-        case FormatError():
-            return "it is damaged, cut off, or no archive: get it again from where it came"
-        case _:
-            return None
-
-
-def _usage_hint(mistake: click.UsageError) -> str:
-    if isinstance(mistake, Misuse) and mistake.hint:
-        return mistake.hint
-    if isinstance(mistake, click.NoSuchOption) and mistake.option_name in ("-p", "--password"):
-        return _NO_ARGUMENT
-    return f"`{mistake.ctx.command_path if mistake.ctx else _NAME} --help` shows what there is"
 
 
 def _open_standard_streams() -> None:
@@ -194,6 +183,6 @@ def _flush() -> int:
     except OSError as failure:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the interpreter's own attempt succeeds
         if not isinstance(failure, BrokenPipeError):
-            error(f"{STDOUT}: {failure.strerror}")
+            error(f"{STDOUT}: {failure.strerror}", advice.for_system(failure))
         return _FAILED
     return _DONE

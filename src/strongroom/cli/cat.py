@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Failure
-from strongroom.cli.messages import naming_stdout
+from strongroom.cli.messages import STDOUT, naming
 from strongroom.cli.options import (
     SETTINGS,
     ReadingOptions,
@@ -47,12 +48,13 @@ def command(archive: str, names: tuple[str, ...], *, reading: ReadingOptions, fo
 
     Nothing of an entry is written before all of it is authenticated, and nothing reaches the disk.
     """
+    names = tuple(name.rstrip("/") or name for name in names)  # as `ls` shows a folder
     to_terminal = os.isatty(_STDOUT)
     with (
-        open_archive(archive, reading) as room,
+        open_archive(archive, reading, check=lambda room: _size(room, names)) as room,
         Bar("reading", quiet=quiet or to_terminal) as bar,
     ):
-        total = sum(_size(room, name) for name in names)
+        total = _size(room, names)
         done = 0
         for name in names:
             chunks = room.chunks(name)
@@ -62,15 +64,20 @@ def command(archive: str, names: tuple[str, ...], *, reading: ReadingOptions, fo
                 bar(done, total)
 
 
-def _size(room: ReadRoom, name: str) -> int:
-    entry = next((entry for entry in room if entry.name == name), None)
-    if entry is None:
-        message = f"no entry {name!r}"
-        raise EntryNotFoundError(message)
-    if entry.kind != "file":
-        message = f"{name!r} is a {entry.kind}, and has no data to show"
-        raise Failure(message)
-    return entry.size
+def _size(room: ReadRoom, names: Iterable[str]) -> int:
+    """Add up the sizes of entries; raises where one is missing, or has no data."""
+    entries = {entry.name: entry for entry in room}
+    total = 0
+    for name in names:
+        if name not in entries:
+            message = f"no entry {name!r}"
+            raise EntryNotFoundError(message)
+        if entries[name].kind != "file":
+            message = f"{name!r} is a {entries[name].kind}, and has no data to show"
+            hint = f"name the files in it, or write them with `strongroom extract ARCHIVE DIR {quoted(name)}`"
+            raise Failure(message, hint=hint if entries[name].kind == "directory" else "name the file that it links to")
+        total += entries[name].size
+    return total
 
 
 def _text(name: str, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
@@ -91,6 +98,6 @@ def _text(name: str, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
 
 
 def _write(chunk: memoryview) -> None:
-    with naming_stdout():
+    with naming(STDOUT):
         while chunk:
             chunk = chunk[os.write(_STDOUT, chunk) :]

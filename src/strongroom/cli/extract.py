@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from strongroom.cli.messages import say
-from strongroom.cli.options import SETTINGS, ReadingOptions, archive_argument, quiet_option, reading_options
+from strongroom.cli.advice import quoted
+from strongroom.cli.failure import Misuse
+from strongroom.cli.messages import data_json, say
+from strongroom.cli.options import (
+    PATH,
+    SETTINGS,
+    ReadingOptions,
+    archive_argument,
+    json_option,
+    quiet_option,
+    reading_options,
+)
 from strongroom.cli.progress import Bar
 from strongroom.cli.reading import open_archive
 from strongroom.cli.units import count, size
@@ -25,23 +36,57 @@ if TYPE_CHECKING:
     epilog="Example:  strongroom extract case-42.zip case-42",
 )
 @archive_argument
-@click.argument("folder", type=click.Path(file_okay=False), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @reading_options
 @quiet_option
-def command(archive: str, folder: str, names: tuple[str, ...], *, reading: ReadingOptions, quiet: bool) -> None:
+@json_option
+def command(
+    archive: str, folder: str, names: tuple[str, ...], *, reading: ReadingOptions, quiet: bool, as_json: bool
+) -> None:
     """Write the entries of ARCHIVE, or those named, as plaintext files below DIR.
 
     A folder's NAME stands for all that is in it. The whole archive is verified before the first file is made. Existing
-    files are never replaced, and after an error nothing that was made is left.
+    files are never replaced, symlinks are left out, and after an error nothing that was made is left.
     """
-    with Bar("checking, then extracting", quiet=quiet) as bar, open_archive(archive, reading, bar) as room:
-        entries = _chosen(room, names)
+
+    def chosen(room: ReadRoom) -> list[Entry]:
+        if not names:
+            _check_folder(room, archive, folder)
+        return _chosen(room, names)
+
+    if Path(folder).exists() and not Path(folder).is_dir():
+        message = f"DIR comes first, and {folder!r} is no folder"
+        raise Misuse(message, hint=_as_it_should_be(archive, folder))
+    with (
+        Bar("checking, then extracting", quiet=quiet or as_json) as bar,
+        open_archive(archive, reading, bar, chosen) as room,
+    ):
+        entries = chosen(room)
         room.extract(folder, [entry.name for entry in entries])
-    if not quiet:
-        files = [entry for entry in entries if entry.kind == "file"]
-        total = sum(entry.size for entry in files)
+    files = [entry for entry in entries if entry.kind == "file"]
+    total = sum(entry.size for entry in files)
+    if as_json:
+        left_out = [entry.name for entry in entries if entry.kind == "symlink"]
+        result = {"archive": archive, "ok": True, "folder": folder, "files": len(files), "bytes": total}
+        data_json(result | {"left_out": left_out})
+    elif not quiet:
         say(f"extracted {count(len(files), 'file')}, {size(total)}, to {folder}: plaintext, from now on, on that disk")
+
+
+def _check_folder(room: ReadRoom, archive: str, folder: str) -> None:
+    """Refuse the name of an entry in the place of the folder: it would put all entries onto the disk."""
+    wanted = folder.rstrip("/")
+    found = [above for entry in room for above in _above(entry.name) if wanted in (above, above.rpartition("/")[2])]
+    if found and not Path(folder).exists():
+        message = f"DIR comes first, and {wanted!r} is in the archive: without a NAME all of it would be extracted"
+        raise Misuse(
+            message, hint=f"{_as_it_should_be(archive, found[0])}   (or, for a folder of that name: ./{wanted})"
+        )
+
+
+def _as_it_should_be(archive: str, name: str) -> str:
+    return f"strongroom extract {quoted(archive)} DIR {quoted(name)}"
 
 
 def _chosen(room: ReadRoom, names: tuple[str, ...]) -> list[Entry]:

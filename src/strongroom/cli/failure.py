@@ -22,4 +22,8 @@ class Misuse(click.UsageError):
 
 
 class Unsound(Exception):  # noqa: N818 - a verdict
-    """`verify` found something, and has said it."""
+    """`verify` found something, and has said it; unless `damaged`, only what cannot be read here."""
+
+    def __init__(self, *, damaged: bool) -> None:
+        super().__init__()
+        self.damaged = damaged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -13,15 +12,11 @@ from strongroom.cli.options import SETTINGS, archive_argument, json_option, limi
 from strongroom.cli.reading import open_listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from strongroom.cli.passwords import PasswordOptions
     from strongroom.formats import Entry
     from strongroom.limits import Limits
 
-_HEADINGS: Final = ("mode", "size", "packed", "modified (UTC)", "method", "encryption", "name")
-_RIGHT: Final = (1, 2)
-_TYPES: Final = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}
+_HEADINGS: Final = ("size", "modified (UTC)", "method", "cipher", "name")
 
 
 @click.command(
@@ -41,12 +36,13 @@ def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOp
     """
     with open_listed(archive, password, limits) as room:
         if as_json:
-            data_json({"archive": archive, "entries": [_fields(entry) for entry in room]})
+            data_json({"archive": archive, "ok": True, "entries": [_fields(entry) for entry in room]})
             return
         rows = [_HEADINGS, *map(_row, room)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
-    for row in rows:
-        data("  ".join([*_aligned(row, widths), row[-1]]))
+    for size, *others, name in rows:
+        columns = [size.rjust(widths[0]), *(text.ljust(width) for text, width in zip(others, widths[1:], strict=True))]
+        data("  ".join([*columns, name]))
 
 
 def _fields(entry: Entry) -> dict[str, object]:
@@ -54,19 +50,12 @@ def _fields(entry: Entry) -> dict[str, object]:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    mode = None if entry.mode is None else stat.filemode(stat.S_IMODE(entry.mode) | _TYPES[entry.kind])
+    """Return what leaves room for the name in 80 columns; --json has the rest."""
     folder = entry.kind == "directory"
     return (
-        mode or "?",
         str(entry.size),
-        str(entry.packed_size),
-        entry.modified.strftime("%Y-%m-%d %H:%M:%S"),
-        "-" if folder else entry.method,
-        entry.encryption or ("-" if folder else "none"),
+        entry.modified.strftime("%Y-%m-%d %H:%M"),
+        entry.method if entry.kind == "file" else "-" if folder else "symlink",
+        entry.encryption.partition(" (")[0] if entry.encryption else "-" if folder else "none",
         printable(entry.name) + ("/" if folder else ""),
     )
-
-
-def _aligned(row: tuple[str, ...], widths: list[int]) -> Iterator[str]:
-    for column, width in enumerate(widths):
-        yield row[column].rjust(width) if column in _RIGHT else row[column].ljust(width)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TextIO
 
+STDIN: Final = "standard input"
 STDOUT: Final = "standard output"
 
 
@@ -38,7 +39,12 @@ def error(text: str, hint: str | None = None) -> None:
     """Say what went wrong, and what can be done about it."""
     say(f"strongroom: error: {text}")
     if hint:
-        say(f"strongroom: hint: {hint}")
+        advise(hint)
+
+
+def advise(hint: str) -> None:
+    """Say what can be done."""
+    say(f"strongroom: hint: {hint}")
 
 
 def warn(text: str) -> None:
@@ -68,19 +74,21 @@ def show_warnings() -> None:
 
 
 @contextmanager
-def naming_stdout() -> Generator[None]:
-    """Have an error of the block, which writes to standard output, name it."""
+def naming(stream: str) -> Generator[None]:
+    """Have an error of the block, which uses a standard stream, name it."""
     try:
         yield
     except OSError as failure:
-        raise OSError(failure.errno, failure.strerror, STDOUT) from failure
+        if failure.filename is not None:
+            raise
+        raise OSError(failure.errno, failure.strerror, stream) from failure
 
 
 def data(line: str) -> None:
     """Write a line to standard output; what a terminal might obey has been escaped by the caller."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDOUT)
-    with naming_stdout():
+    with naming(STDOUT):
         print(line)  # noqa: T201
 
 

@@ -18,16 +18,27 @@ Verb = Callable[..., None]
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can name it
+JSON: Final = "strongroom.json"  # whether errors are to be reported as JSON too
 STDIO: Final = "-"
+PATH: Final = click.Path(readable=False)  # whether it can be read shows when it is, with the reason
 
 
-def _remember(ctx: click.Context, _: click.Parameter, value: str) -> str:
-    ctx.meta[ARCHIVE] = value
-    return value
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], object]:
+    def remember(ctx: click.Context, _: click.Parameter, value: object) -> object:
+        ctx.meta[key] = value
+        return value
+
+    return remember
 
 
-archive_argument = click.argument("archive", type=click.Path(allow_dash=True), callback=_remember)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+archive_argument = click.argument("archive", type=PATH, callback=_remember(ARCHIVE))
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=_remember(JSON),
+    help='Print one JSON object, for programs; its "ok" says whether all is well.',
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 force_option = click.option("--force", is_flag=True, help="Write binary data even to a terminal.")
 
@@ -48,7 +59,7 @@ def password_options(verb: Verb) -> Verb:
 
     @click.option(
         "--password-file",
-        type=click.Path(),
+        type=PATH,
         metavar="FILE",
         help="Take the password from a file, less one final newline.",
     )

@@ -10,9 +10,10 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.cli.advice import for_system
 from strongroom.cli.child import output_of
 from strongroom.cli.failure import Failure, Misuse
-from strongroom.cli.messages import warn
+from strongroom.cli.messages import STDOUT, warn
 from strongroom.cli.terminal import Terminal
 from strongroom.limits import KIB
 from strongroom.memory.secret import Secret, SecretBuffer
@@ -56,11 +57,12 @@ class PasswordOptions:
 def password_for_sealing(options: PasswordOptions, archive: str) -> Secret:
     """Get the password for a new archive; on the terminal it is asked for twice."""
     if options.given:
-        return options.take()
+        return _typeable(options.take())
+    place = f"the archive on {STDOUT}" if archive == "-" else archive
     with Terminal() as terminal:
-        terminal.say("There is no way back into the archive without its password: nobody can recover it.")
+        terminal.say("There is no way back without the password: nobody can recover it.")
         for _ in range(TRIES):
-            first = terminal.ask(f"Password for {archive}: ")
+            first = terminal.ask(f"Password for {place}: ")
             if first is None:
                 terminal.say("The password is empty.")
                 continue
@@ -76,19 +78,37 @@ def password_for_sealing(options: PasswordOptions, archive: str) -> Secret:
     raise Failure(message)
 
 
+def _typeable(password: Secret) -> Secret:
+    """Return a password that the recipient can type: refuse line breaks, and warn of spaces that nobody sees."""
+    with memoryview(password) as view:
+        broken = any(byte in b"\r\n" for byte in view)
+        padded = view[0] in b" \t" or view[-1] in b" \t"
+    if broken:
+        password.close()
+        message = "the password has a line break, which cannot be typed at any prompt"
+        raise Misuse(message, hint="write it on one line; of line breaks only one at the very end is cut off")
+    if padded:
+        warn("the password begins or ends with a space, which is part of it, and easily overlooked")
+    return password
+
+
 def _from_file(path: str) -> Secret:
     if path == "-":
         message = "--password-file takes the name of a file"
         raise Misuse(message, hint="--password-fd 0 reads the password from standard input")
     what = f"the password file {path!r}"
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
-            warn(f"{what} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
-        return _not_empty(_read(descriptor, what), what)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
+                warn(f"{what} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+            return _not_empty(_read(descriptor, what), what)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        message = f"{what} cannot be read: {error.strerror}"
+        raise Failure(message, hint=for_system(error)) from error
 
 
 def _from_descriptor(descriptor: int) -> Secret:
@@ -100,7 +120,7 @@ def _from_descriptor(descriptor: int) -> Secret:
         return _not_empty(_read(descriptor, what), what)
     except OSError as error:
         message = f"the password cannot be read from descriptor {descriptor}: {error.strerror}"
-        raise Failure(message) from error
+        raise Failure(message, hint=f"open it for reading, as the shell does with {descriptor}<FILE") from error
 
 
 def _from_command(command: str) -> Secret:
@@ -129,7 +149,7 @@ def _read(descriptor: int, what: str) -> Secret | None:
             size += count
         if size > _LONGEST:
             message = f"{what} is longer than any password, which has at most {_LONGEST} bytes"
-            raise Misuse(message)
+            raise Misuse(message, hint="the password stands there alone, on one line: is it the right file?")
         for ending in b"\n\r":
             if not size or view[size - 1] != ending:
                 break
@@ -140,5 +160,5 @@ def _read(descriptor: int, what: str) -> Secret | None:
 def _not_empty(secret: Secret | None, what: str) -> Secret:
     if secret is None:
         message = f"{what} is empty"
-        raise Misuse(message)
+        raise Misuse(message, hint="the password stands there alone, on one line")
     return secret

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import strongroom
+from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
 from strongroom.cli.passwords import TRIES
 from strongroom.cli.terminal import Terminal
@@ -38,10 +39,14 @@ def open_archive(
     archive: str,
     options: ReadingOptions,
     progress: Callable[[int, int | None], object] | None = None,
+    check: Callable[[ReadRoom], object] = lambda _: None,
     *,
     data: bool = True,
 ) -> ReadRoom:
-    """Open an archive to read its data. On a terminal the password is asked for up to three times."""
+    """Open an archive to read its data. On a terminal the password is asked for up to three times.
+
+    `check` raises where the list of entries shows that there is nothing to do, before anyone types a password.
+    """
     options.password.check(stdin_is_data=archive == STDIO)
 
     def opened(place: str | BinaryIO, password: Secret | None) -> ReadRoom:
@@ -57,20 +62,30 @@ def open_archive(
 
     if options.password.given:
         with options.password.take() as password:
-            return opened(_place(archive), password)
+            return _checked(opened(_place(archive), password), check)
     place = _place_to_reopen(archive, options.limits)
     with suppress(WrongKeyError):  # the names are encrypted as well
-        room = opened(place, None)
+        room = _checked(opened(place, None), check)
         if not data or (options.manifest != "required" and not any(entry.encrypted for entry in room)):
             return room
         room.close()
-    return _asked(archive, lambda password: opened(place, password))
+    return _asked(archive, lambda password: _checked(opened(place, password), check))
+
+
+def _checked(room: ReadRoom, check: Callable[[ReadRoom], object]) -> ReadRoom:
+    try:
+        check(room)
+    except BaseException:
+        room.close()
+        raise
+    return room
 
 
 def _asked(archive: str, opened: Callable[[Secret], ReadRoom]) -> ReadRoom:
+    place = f"the archive on {STDIN}" if archive == STDIO else archive
     with Terminal() as terminal:
         for left in reversed(range(TRIES)):
-            password = terminal.ask(f"Password for {archive}: ")
+            password = terminal.ask(f"Password for {place}: ")
             if password is not None:
                 try:
                     with password:
@@ -89,7 +104,7 @@ def _place(archive: str) -> str | BinaryIO:
 
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard input")
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDIN)
     return sys.stdin.buffer
 
 

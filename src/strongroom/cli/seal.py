@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -11,9 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 import strongroom
+from strongroom.cli.advice import for_system, quoted
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import data_json, say
 from strongroom.cli.options import (
+    PATH,
     SETTINGS,
     STDIO,
     archive_argument,
@@ -31,7 +36,10 @@ from strongroom.formats import FORMATS, Format
 from strongroom.room import format_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from strongroom.formats import Entry
+    from strongroom.memory.secret import Secret
 
 _STDOUT: Final = 1
 _METHODS: Final = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.compressions))
@@ -41,7 +49,13 @@ _EPILOG: Final = """\b
 Examples:
   strongroom seal case-42.zip patients.csv scans/
   strongroom seal dump.zip --name dump.sql --from-command -- pg_dump db
-  gzip -dc old.gz | strongroom seal new.zip --name data -    (seals what comes, also where gzip fails halfway)
+  gzip -dc old.gz | strongroom seal new.zip --name data -
+    (seals what comes, also where gzip fails halfway)
+
+\b
+Who can open it:
+  7-Zip opens all methods, bsdtar only deflate and store. Windows Explorer and
+  the Archive Utility of macOS open none: they do not know AES.
 """
 
 
@@ -78,7 +92,7 @@ class Sealed:
     epilog=_EPILOG,
 )
 @archive_argument
-@click.argument("paths", nargs=-1, type=click.Path(allow_dash=True), metavar="[SOURCE...|-]")
+@click.argument("paths", nargs=-1, type=PATH, metavar="[SOURCE...|-]")
 @click.option("--name", metavar="NAME", help="The entry's name, for standard input, a command or a single source.")
 @click.option(
     _FROM_COMMAND,
@@ -126,11 +140,11 @@ def command(
     to_stdout = archive == STDIO
     if to_stdout:
         _check_stdout(verify=verify, force=force, as_json=as_json)
-    elif not overwrite and os.path.lexists(archive):  # before anyone types a password
-        message = f"{archive} is there already"
-        raise OutputExistsError(message)
+    else:
+        _check_target(archive, overwrite=overwrite)
     sources = _sources(paths, words, name, archive, password)
     with password_for_sealing(password, archive) as secret, Bar("sealing", quiet=quiet or as_json) as bar:
+        _check_password(row, secret)
         start = time.monotonic()
         try:
             room = strongroom.create(
@@ -150,7 +164,7 @@ def command(
             raise Misuse(str(error)) from error
         sealed = Sealed(room.entries, time.monotonic() - start)
     if as_json:
-        _report_json(sealed, archive, row)
+        _report_json(sealed, archive, row, sources.left_out)
     elif not quiet:
         _report(sealed, archive, row)
 
@@ -162,6 +176,44 @@ def _format(archive: str, name: str | None) -> Format:
         return format_for(archive, name)
     except ValueError as error:
         raise Misuse(str(error), hint=f"--format names it: {', '.join(FORMATS)}") from error
+
+
+def _check_target(archive: str, *, overwrite: bool) -> None:
+    """Refuse what cannot become the archive, before anyone types a password."""
+    folder = Path(archive).parent
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except OSError as error:
+        message = f"the folder {str(folder)!r} for the archive cannot be opened: {error.strerror}"
+        missing = isinstance(error, FileNotFoundError)
+        hint = f"make it first: mkdir -p {quoted(str(folder))}" if missing else for_system(error)
+        raise Failure(message, hint=hint) from error
+    try:
+        mode = os.lstat(archive).st_mode
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        message = f"{archive} is a folder"
+        raise Failure(message, hint="name a file in it, such as case-42.zip")
+    if not overwrite:
+        message = f"{archive} is there already"
+        raise OutputExistsError(message)
+    if not stat.S_ISREG(mode):
+        message = f"{archive} is not a regular file, and is not replaced"
+        raise Failure(message, hint="choose another name, or remove it yourself")
+
+
+def _check_password(row: Format, password: Secret) -> None:
+    """Raise `Misuse` for one that the format's tools cannot use. Warnings come later, when it is used."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            row.check_password(password)
+    except ValueError as error:
+        raise Misuse(
+            str(error), hint="choose another password: six random words are strong, and short enough"
+        ) from None
 
 
 def _check_stdout(*, verify: bool, force: bool, as_json: bool) -> None:
@@ -207,28 +259,28 @@ def _named(name: str | None, what: str) -> str:
 
 
 def _report(sealed: Sealed, archive: str, row: Format) -> None:
-    import shlex  # noqa: PLC0415 - 2 ms
-
     speed = rate(sealed.size, sealed.seconds)
     facts = [f"sealed {count(len(sealed.entries), 'entry', 'entries')}, {size(sealed.size)}"]
     file = f"FILE{row.suffixes[0]}"
     if archive != STDIO:
         facts.append(f"into {archive} of {size(Path(archive).stat().st_size)}")
-        file = shlex.quote(archive)
+        file = quoted(archive)
     say(", ".join([*facts, *([speed] if speed else [])]))
     say(f"opens with {row.opener.format(file=file)}   or: strongroom extract {file} DIR")
     if row.readable:
         say(f"{row.readable} can be read without the password")
 
 
-def _report_json(sealed: Sealed, archive: str, row: Format) -> None:
+def _report_json(sealed: Sealed, archive: str, row: Format, left_out: Sequence[str]) -> None:
     data_json(
         {
             "archive": archive,
+            "ok": True,
             "format": row.name,
             "entries": len(sealed.entries),
             "bytes": sealed.size,
             "archive_bytes": Path(archive).stat().st_size,
             "seconds": round(sealed.seconds, 6),
+            "left_out": left_out,
         }
     )

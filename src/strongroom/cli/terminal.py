@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from strongroom.cli.failure import Failure, Misuse
@@ -22,6 +24,7 @@ class Terminal:
     """A context manager. Raises `Misuse` where there is no terminal."""
 
     def __init__(self) -> None:
+        self._locked: int | None = None
         try:
             self._descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:
@@ -30,12 +33,16 @@ class Terminal:
             raise Misuse(message, hint=hint) from None
 
     def __enter__(self) -> Self:
+        """Wait until no other process of this pipeline asks."""
+        self._locked = _lock()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
+        if self._locked is not None:
+            fcntl.lockf(self._locked, fcntl.LOCK_UN, 1, os.getpgrp())
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -63,10 +70,25 @@ class Terminal:
                 self._write("\n")
             if not count:
                 message = "no password was given"
-                raise Failure(message)
+                raise Failure(message, hint="type it, and then Enter; Ctrl-D alone ends the input")
             if view[count - 1] == ord("\n"):
                 count -= 1
             return Secret(view[:count]) if count else None
 
     def _write(self, text: str) -> None:
         os.write(self._descriptor, text.encode(errors="replace"))
+
+
+def _lock() -> int | None:
+    """Lock the terminal against the other processes of a pipeline; return the descriptor, or None without a lock.
+
+    The lock is on a standard stream, since the inode of /dev/tty is that of every terminal of the machine. Each process
+    group has a byte of its own: another one cannot read here, as it is not in the foreground, but it may have been
+    stopped while it was asking, and nobody should wait for that.
+    """
+    for descriptor in (2, 0, 1):
+        with suppress(OSError):  # it is closed, no terminal of ours, or the system has no such locks
+            os.tcgetpgrp(descriptor)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, os.getpgrp())
+            return descriptor
+    return None
