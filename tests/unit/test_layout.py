@@ -25,6 +25,7 @@ ORDER = [
     "formats",
     "extract",
     "room",
+    "audit",
     "cli",
 ]
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if path != HOUSE / "__init__.py")
