@@ -55,6 +55,8 @@ WORKS: Final = {
     "process": Work("seal 30 bytes, whole process", "s", at_most(strongroom=0.15)),
     "memory-large": Work("peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
     "memory-small": Work("peak memory, {small} through a pipe", "MiB", at_most(strongroom=100)),
+    "left-secrets": Work("passwords and keys left in memory", "copies", at_most(strongroom=0)),
+    "left-plaintext": Work("plaintext left in memory, of 3 MiB", "MiB"),
 }
 
 
@@ -88,9 +90,9 @@ def judge(row: Row, rows: Sequence[Row]) -> Verdict:
     own = next((other.figure for other in rows if other.work == row.work and other.tool == OWN), None)
     if own is None or row.figure is None:
         return Verdict(None, target, None)
-    ratio = own / row.figure
+    ratio = own / row.figure if row.figure else None
     compared = own if row.tool == OWN else ratio
-    return Verdict(ratio, target, target.met(compared) if target else None)
+    return Verdict(ratio, target, target.met(compared) if target and compared is not None else None)
 
 
 def _short(value: float) -> str:

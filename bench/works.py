@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from bench import data, limits, pipes
+from bench import data, leftovers, limits, pipes
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, Load, PyzipperPieces, StrongroomStream, Tool
 
@@ -117,4 +117,5 @@ GROUPS: Final = (
     (("process",), pipes.process),
     (("memory-large",), pipes.memory_large),
     (("memory-small",), pipes.memory_small),
+    (("left-secrets", "left-plaintext"), leftovers.left),
 )

@@ -9,7 +9,7 @@ import pytest
 from strongroom.audit.scanner import Search, scan_source
 from strongroom.limits import Limits
 from strongroom.source import open_source
-from tests.helpers import tool
+from tests.helpers import missing, tool
 from tests.leak.watching import HIDDEN, Canaries, Watched, subjects, watched
 
 METHODS = ["store", "deflate", "zstd", "lzma", "bzip2", "xz"]
@@ -77,7 +77,7 @@ def test_between_operations_secrets_are_out_of_sight(tmp_path: Path) -> None:
         scan = process.next()
         assert not scan.of("heap", "maps")
         if not any("secretmem" in region.name for region in scan.unseen):
-            pytest.skip("this kernel has no memfd_secret")
+            missing("this kernel has no memfd_secret")
         assert not process.next().of("heap", "maps")
 
 
