@@ -66,6 +66,8 @@ WORKS: Final = {
     "7z-lzma-read": Work("7z: lzma, CSV, read with verification", "MB/s", at_least(seven=0.7, py7zr=1.5)),
     "7z-entries": Work("7z: {entries:,} entries of 1 KiB, write", "s", at_most(seven=2)),
     "7z-memory": Work("7z: peak memory, {middle} through a pipe", "MiB", at_most(strongroom=400)),
+    "left-secrets": Work("passwords and keys left in memory", "copies", at_most(strongroom=0)),
+    "left-plaintext": Work("plaintext left in memory, of 3 MiB", "MiB"),
 }
 
 
@@ -99,9 +101,9 @@ def judge(row: Row, rows: Sequence[Row]) -> Verdict:
     own = next((other.figure for other in rows if other.work == row.work and other.tool == OWN), None)
     if own is None or row.figure is None:
         return Verdict(None, target, None)
-    ratio = own / row.figure
+    ratio = own / row.figure if row.figure else None
     compared = own if row.tool == OWN else ratio
-    return Verdict(ratio, target, target.met(compared) if target else None)
+    return Verdict(ratio, target, target.met(compared) if target and compared is not None else None)
 
 
 def _short(value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bench import data, limits, pipes
+from bench import data, leftovers, limits, pipes
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, TOOLS_7Z, Load, PyzipperPieces, StrongroomStream, Tool
 from bench.ram import ram
@@ -174,4 +174,5 @@ GROUPS: Final = (
     (("7z-deflate-write", "7z-deflate-size", "7z-lzma-write", "7z-lzma-size", "7z-lzma-read"), csv_7z),
     (("7z-entries",), entries_7z),
     (("7z-memory",), pipes.memory_7z),
+    (("left-secrets", "left-plaintext"), leftovers.left),
 )

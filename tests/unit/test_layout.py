@@ -27,6 +27,7 @@ ORDER = [
     "extract",
     "layers",
     "room",
+    "audit",
     "cli",
 ]
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if path != HOUSE / "__init__.py")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 
-_TUNABLES = "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
+SETTINGS = {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0", "PYTHONMALLOC": "malloc"}
+"""The environment of an interpreter that overwrites whatever it frees."""
+
 _MARK = "_STRONGROOM_RESTARTED"
 _KEPT = "_STRONGROOM_KEPT_"  # and a variable's name: what the user had in it
-_NAMES = ("PYTHONMALLOC", "GLIBC_TUNABLES")
 
 
 def restart() -> None:
@@ -24,17 +25,16 @@ def restart() -> None:
     if sys.platform != "linux" or not sys.executable:
         return
     if os.environ.pop(_MARK, None) is not None:  # once, whatever came of it
-        for name in _NAMES:
+        for name in SETTINGS:
             kept = os.environ.pop(_KEPT + name, None)
             os.environ.pop(name, None)
             if kept is not None:
                 os.environ[name] = kept
         return
-    environment = {**os.environ, **{_KEPT + name: os.environ[name] for name in _NAMES if name in os.environ}}
-    tunables = os.environ.get("GLIBC_TUNABLES")
-    environment["GLIBC_TUNABLES"] = f"{tunables}:{_TUNABLES}" if tunables else _TUNABLES
-    environment["PYTHONMALLOC"] = "malloc"
-    environment[_MARK] = "1"
+    users = {_KEPT + name: os.environ[name] for name in SETTINGS if name in os.environ}
+    environment = {**os.environ, **users, **SETTINGS, _MARK: "1"}
+    if tunables := os.environ.get("GLIBC_TUNABLES"):
+        environment["GLIBC_TUNABLES"] = f"{tunables}:{SETTINGS['GLIBC_TUNABLES']}"
     try:
         os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 - this very program
     except OSError:  # forbidden, or too large an environment

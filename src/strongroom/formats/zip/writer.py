@@ -406,4 +406,5 @@ class _Stream:
     def close(self) -> None:
         self._pipeline.close()
         self._keys.close()
+        self._encoder = None  # its window holds plaintext, and cycles through the stages would keep it alive
         wipe(self._carry)

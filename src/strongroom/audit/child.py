@@ -1,0 +1,221 @@
+"""The process that is watched: it seals and reads canaries with the real code, wipes what is its own, and stops.
+
+It runs as `python -m strongroom.audit.child`. A `Job` comes as JSON in its argument; the password and the plaintext,
+which nobody may see there, come through standard input, straight into memory that it wipes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import strongroom
+from strongroom.errors import StrongroomError
+from strongroom.memory.process import allow_tracing, harden
+from strongroom.memory.restart import SETTINGS
+from strongroom.memory.secret import Secret, SecretBuffer, wipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_PIECE: Final = 10_007  # bytes that are pushed at once: no multiple of a block, a page or a chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the child does. Sizes are in bytes.
+
+    archives  names, below `folder`, and their compression methods
+    sizes     entries and their sizes
+    harden    whether it hardens itself
+    readable  whether its own user can look into it all the same, which root always can
+    steps     names of functions below, in `STEPS`
+    """
+
+    folder: str
+    archives: dict[str, str]
+    sizes: dict[str, int]
+    password_size: int
+    harden: bool
+    readable: bool
+    steps: tuple[str, ...]
+
+    def encode(self) -> str:
+        """Return it as text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> Job:
+        """Return what `encode` made text of."""
+        return cls(**json.loads(text))
+
+
+class _Work:
+    """What a step works with."""
+
+    def __init__(self, job: Job, password: Secret, data: dict[str, bytearray]) -> None:
+        self.password = password
+        self.data = data
+        self.archives = {Path(job.folder, name): method for name, method in job.archives.items()}
+
+
+def _seal(work: _Work) -> None:
+    """By `write`, and pushed in pieces."""
+    for path, method in work.archives.items():
+        with strongroom.create(path, password=work.password, compression=method) as room:
+            for name, data in work.data.items():
+                room.write(name, data)
+                with room.open(f"{name}, pushed", "wb") as file, memoryview(data) as view:
+                    for start in range(0, len(view), _PIECE):
+                        file.write(view[start : start + _PIECE])
+
+
+def _read(work: _Work) -> None:
+    """By `read_into`, as a file, in pieces, and by `verify`."""
+    buffer = bytearray(max(map(len, work.data.values())))
+    for path in work.archives:
+        with strongroom.open(path, password=work.password) as room:
+            for entry in room.entries:
+                room.read_into(entry.name, buffer)
+                with room.open(entry.name, "rb") as file:
+                    file.readinto(buffer)
+                for chunk in room.chunks(entry.name):
+                    del chunk
+            if not room.verify().ok:
+                raise AssertionError
+            room.open(room.entries[0].name, "rb").readinto1(memoryview(buffer)[:9])  # and closed with the room
+    wipe(buffer)
+
+
+def _wrong_password(work: _Work) -> None:
+    """Another password: the right one backwards."""
+    with SecretBuffer(len(work.password)) as wrong:
+        wrong[:] = work.password[::-1]
+        for path in work.archives:
+            with suppress(strongroom.WrongKeyError), strongroom.open(path, password=wrong):
+                raise AssertionError
+
+
+def _interrupt(work: _Work) -> None:
+    """Ctrl-C in the middle of an entry that is sealed, and of one that is read."""
+    data = max(work.data.values(), key=len)
+
+    def pieces() -> Iterator[memoryview]:
+        with memoryview(data) as view:
+            half = len(view) // 2
+            yield view[:half]
+            os.kill(os.getpid(), signal.SIGINT)
+            yield view[half:]
+
+    for path, method in work.archives.items():
+        with suppress(KeyboardInterrupt), strongroom.open(path, password=work.password) as room:
+            for _ in room.chunks(max(room.entries, key=lambda entry: entry.size).name):
+                os.kill(os.getpid(), signal.SIGINT)
+        # Into a stream, of which what was written is left: so the parent has the salt of the keys.
+        with path.with_stem(f"{path.stem}, interrupted").open("xb") as stream, suppress(KeyboardInterrupt):
+            options: dict[str, Any] = {"format": path.suffix[1:], "compression": method}
+            with strongroom.create(stream, password=work.password, **options) as sealed:
+                sealed.write("interrupted", pieces())
+
+
+STEPS: Final[dict[str, Callable[[_Work], None]]] = {
+    "seal": _seal,
+    "read": _read,
+    "wrong password": _wrong_password,
+    "interrupt": _interrupt,
+}
+
+
+def start(
+    job: Job,
+    *,
+    environment: Mapping[str, str] = SETTINGS,
+    program: Sequence[str] = ("-m", __name__),
+    stdout: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start the child, which stops before its first step; called by its parent.
+
+    `environment` is added to this process's; `program` stands for this module where a test wants another one.
+    """
+    # No bytecode, which would be files opened for writing; and no module but of the path, since the folder is a user's.
+    process = subprocess.Popen(  # noqa: S603 - all of it is ours
+        [sys.executable, "-B", "-P", *program, job.encode()],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        wait_for_stop(process.pid)
+    except BaseException:
+        with process:  # which closes its pipes, and waits
+            process.kill()
+        raise
+    return process
+
+
+def wait_for_stop(pid: int) -> None:
+    """Wait until the child has stopped; raises `StrongroomError` where it ends instead."""
+    seen = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if seen is None or seen.si_code != os.CLD_STOPPED:
+        message = "the process that is to be watched has ended"
+        raise StrongroomError(message)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)  # so that the next stop is waited for
+
+
+def resume(pid: int) -> None:
+    """Let it go on."""
+    os.kill(pid, signal.SIGCONT)
+
+
+def stop() -> None:
+    """Stand still until the parent has looked."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fill(buffer: bytearray | SecretBuffer) -> None:
+    """Fill a buffer from standard input, without a copy in between."""
+    with memoryview(buffer) as view:
+        filled = 0
+        while filled < len(view):
+            count = os.readv(0, [view[filled:]])
+            if not count:
+                raise EOFError
+            filled += count
+
+
+def _step(job: Job, step: str) -> None:
+    """Do a step, and wipe what it was done with; what is then left is what strongroom left."""
+    typed = bytearray(job.password_size)
+    fill(typed)
+    data = {name: bytearray(size) for name, size in job.sizes.items()}
+    with Secret.take(typed) as password:
+        for buffer in data.values():
+            fill(buffer)
+        STEPS[step](_Work(job, password, data))
+    for buffer in data.values():
+        wipe(buffer)
+
+
+def main(text: str) -> None:
+    """Do the steps of a job, and stop before the first and after each."""
+    job = Job.decode(text)
+    if job.harden:
+        print(json.dumps([asdict(check) for check in harden().checks]), flush=True)  # noqa: T201 - the parent listens
+    if job.readable:
+        allow_tracing()
+    stop()
+    for step in job.steps:
+        _step(job, step)
+        stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import subprocess
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from strongroom.audit.scanner import Search, scan_source
+from strongroom.limits import Limits
+from strongroom.source import open_source
+from tests.helpers import missing, tool
+from tests.leak.watching import HIDDEN, Canaries, Watched, subjects, watched
+
+METHODS = ["store", "deflate", "zstd", "lzma", "bzip2", "xz"]
+STEPS = ["seal", "read", "wrong password", "interrupt"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_hardened_process_leaves_nothing(tmp_path: Path, method: str) -> None:
+    """After each step, in memory that is all visible, neither heap nor maps hold plaintext, a password or a key."""
+    with watched(tmp_path, STEPS, methods=[method]) as process:
+        for step in STEPS:
+            scan = process.next()
+            assert not scan.of("heap", "maps"), step
+            print(step, "on the stack:", subjects(scan.of("stack")))
+
+
+@pytest.mark.parametrize("method", ["store", "deflate"])
+def test_with_memory_that_no_scan_sees(tmp_path: Path, method: str) -> None:
+    """So it is where secrets live in memory that cannot be scanned."""
+    with watched(tmp_path, STEPS, methods=[method], program=HIDDEN) as process:
+        for step in STEPS:
+            assert not process.next().of("heap", "maps"), step
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_process_leaves_no_secret(tmp_path: Path, method: str) -> None:
+    """Without hardening, no password and no key is left, and of plaintext only what compression libraries freed."""
+    sizes = {"small": 30, "middle": 300_000, "large": 3 << 20}
+    with watched(tmp_path, STEPS, methods=[method], sizes=sizes, hardened=False) as process:
+        for step in STEPS:
+            found = subjects(process.next().of("heap", "maps"))
+            print(method, step, found)
+            assert not found.keys() - {"plaintext"}, step
+            if method == "store":
+                assert not found, step
+
+
+OPEN = """
+import sys, strongroom
+from strongroom.audit import child
+from strongroom.memory.process import harden
+from strongroom.memory.secret import Secret, wipe
+job = child.Job.decode(sys.argv[1])
+harden()
+child.stop()
+typed, data = bytearray(job.password_size), bytearray(3_000_000)
+child.fill(typed)
+child.fill(data)
+with Secret.take(typed) as password:
+    strongroom.seal({"a": data, "b": data}, job.folder + "/a.zip", password=password)
+    room = strongroom.open(job.folder + "/a.zip", password=password)
+room.read_into("a", data)
+wipe(data)
+child.stop()
+room.close()
+child.stop()
+"""
+
+
+def test_between_operations_secrets_are_out_of_sight(tmp_path: Path) -> None:
+    """While a Room is open, its password and keys are in secret memory, and nowhere else."""
+    given = Canaries()
+    data = given.canary * (3_000_000 // 16)
+    with watched(tmp_path, program=("-c", OPEN), given=given, stdin=[given.password, data]) as process:
+        scan = process.next()
+        assert not scan.of("heap", "maps")
+        if not any("secretmem" in region.name for region in scan.unseen):
+            missing("this kernel has no memfd_secret")
+        assert not process.next().of("heap", "maps")
+
+
+RAM = """
+import sys
+from strongroom.memory import pages
+pages.has_memfd_secret = sys.argv[1] == "hidden"
+from strongroom import RamFS
+from strongroom.audit import child
+from strongroom.memory.secret import SecretBuffer, wipe
+
+def random(size):
+    key = SecretBuffer(size)
+    child.fill(key)
+    return key
+
+SecretBuffer.random = random
+child.stop()
+fs = RamFS()
+data = bytearray(1_000_003)
+child.fill(data)
+with fs.open("/a", "wb") as file:
+    file.write(data)
+wipe(data)
+with fs.open("/a", "rb") as file:
+    file.readinto(data)
+wipe(data)
+child.stop()
+fs.close()
+child.stop()
+"""
+
+
+def ram(tmp_path: Path, given: Canaries, where: str) -> AbstractContextManager[Watched]:
+    """A process that holds a RamFS full of canaries, under a key that we gave it."""
+    data = (given.canary * 70_000)[:1_000_003]
+    program = ("-c", RAM, where)
+    return watched(tmp_path, program=program, given=given, hardened=False, stdin=[given.key, data])
+
+
+@pytest.mark.parametrize("where", ["visible", "hidden"])
+def test_ram_file_system(tmp_path: Path, where: str) -> None:
+    """A RamFS holds its key in one place, where that can be seen at all, and no plaintext; closed, it holds nothing."""
+    with ram(tmp_path, Canaries(), where) as process:
+        scan = process.next()
+        halves = {"key": 2} if where == "visible" else {}
+        assert subjects(scan.of("maps")) == halves
+        assert not scan.of("heap")
+        assert not process.next().of("heap", "maps")
+
+
+@pytest.mark.parametrize("where", ["visible", "hidden"])
+def test_core_dump(tmp_path: Path, where: str) -> None:
+    """A core dump of a process that nobody hardened has nothing of its RamFS: no plaintext, and not the key."""
+    given = Canaries()
+    with ram(tmp_path, given, where) as process:
+        process.next()
+        core = dump(tmp_path, process.pid)
+        assert not scan_source(open_source(core, Limits()), Search(given.needles(tmp_path)))
+
+
+def dump(folder: Path, pid: int) -> Path:
+    """Dump a process's memory, as a debugger does, into a file."""
+    subprocess.run([tool("gcore"), "-o", str(folder / "core"), str(pid)], capture_output=True, check=True)
+    return folder / f"core.{pid}"
+
+
+CARELESS = """
+import sys
+from strongroom.audit import child
+child.stop()
+data = bytearray(1000)
+child.fill(data)
+text = bytes(data)
+child.stop()
+"""
+
+
+def test_the_nets_catch(tmp_path: Path) -> None:
+    """A scan and a core dump show what a process holds."""
+    given = Canaries()
+    data = (given.canary * 63)[:1000]
+    with watched(tmp_path, program=("-c", CARELESS), given=given, hardened=False, stdin=[data]) as process:
+        assert subjects(process.next().of("heap")) == {"plaintext": 2 * 62}
+        core = dump(tmp_path, process.pid)
+        assert sum(scan_source(open_source(core, Limits()), Search(given.needles(tmp_path))).values()) >= 2 * 62
