@@ -46,7 +46,7 @@ def command(folder: Path, *, as_json: bool) -> None:
         for line in _lines(report):
             data(printable(line))
     if not report.ok:
-        raise Unsound
+        raise Unsound(damaged=True)
 
 
 def _lines(report: Report) -> Iterator[str]:
