@@ -258,7 +258,8 @@ class FolderEncoder:
     def __init__(self, writer: Writer, method: encoders.Method) -> None:
         self.size = 0
         self._compressed_size = 0
-        self._method = method
+        self._coder = method.coder
+        self._encoder = method.encoder
         self._properties, cipher = writer.cipher()
         self._cipher: Any = cipher  # any, since None takes its place: it holds a copy of the key
         self._threads = writer.options.threads
@@ -269,7 +270,7 @@ class FolderEncoder:
     @property
     def method(self) -> str:
         """The name of the compression."""
-        return spec.METHOD_NAMES[self._method.coder.method]
+        return spec.METHOD_NAMES[self._coder.method]
 
     @property
     def packed_size(self) -> int:
@@ -278,7 +279,7 @@ class FolderEncoder:
 
     def folder(self, crc: int | None = None) -> Folder:
         """Return the record of the complete folder: AES gives what the compression's coder reads. As 7-Zip has it."""
-        coders = Coder(spec.AES, self._properties), self._method.coder
+        coders = Coder(spec.AES, self._properties), self._coder
         return Folder(coders, (BindPair(1, 0),), (0,), (self._compressed_size, self.size), crc)
 
     def update(self, chunk: Chunk) -> Iterator[memoryview]:
@@ -297,7 +298,7 @@ class FolderEncoder:
         """End the folder."""
         if self._pipeline is not None:
             yield from self._pipeline.drain()
-            yield self._encrypt_last(self._method.encoder.finish() if self._method.encoder else b"")
+            yield self._encrypt_last(self._encoder.finish() if self._encoder else b"")
         elif self._first is not None:
             yield self._whole(self._first)
         self.close()
@@ -310,25 +311,26 @@ class FolderEncoder:
             self._first.release()
             self._first = None
         self._cipher = None
+        self._encoder = None  # its window holds plaintext, and cycles through the stages would keep it alive
 
     def _start(self) -> Pipeline[Chunk, memoryview]:
-        encoder = self._method.encoder
+        encoder = self._encoder
         compress = [Stage(self._compress, parallel=encoder.parallel)] if encoder else []
         pipeline = Pipeline[Chunk, memoryview]([*compress, Stage(self._encrypt)], self._threads, drop=Chunk.release)
         self._buffers = deque(bytearray(_ROOM) for _ in range(pipeline.depth + 1))
         return pipeline
 
     def _whole(self, chunk: Chunk) -> memoryview:
-        packed = self._method.encoder.whole(chunk.data) if self._method.encoder else chunk.data
+        packed = self._encoder.whole(chunk.data) if self._encoder else chunk.data
         if len(packed) >= len(chunk.data):
-            self._method, packed = encoders.STORE, chunk.data
+            self._coder, packed = encoders.STORE.coder, chunk.data
         out = self._encrypt_last(packed)
         chunk.release()
         self._first = None
         return out
 
     def _compress(self, chunk: Chunk) -> Chunk:
-        data = memoryview(self._method.encoder.update(chunk.data)) if self._method.encoder else chunk.data
+        data = memoryview(self._encoder.update(chunk.data)) if self._encoder else chunk.data
         chunk.release()
         return Chunk(data)
 
