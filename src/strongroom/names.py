@@ -24,9 +24,11 @@ def fault(name: str) -> str | None:
         return "is empty"
     if "\\" in name:
         return "has a backslash, which is a separator on Windows"
-    if name.startswith("/") or _DRIVE.match(name):
+    if name.startswith("/"):
         return "is absolute"
-    if any("\ud800" <= character <= "\udfff" for character in name):
+    if _DRIVE.match(name):
+        return "begins with a drive letter of Windows"
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
         return "has a lone surrogate: it is not valid Unicode"
     if not name.isprintable() and any(unicodedata.category(character) == "Cc" for character in name):
         return "has a control character"
@@ -35,7 +37,7 @@ def fault(name: str) -> str | None:
         return f"lies more than {_DEEPEST} folders deep"
     if ".." in parts:
         return "leads out of its folder"
-    if any(" " in part and not part.strip(". ") for part in parts):
+    if " " in name and any(" " in part and not part.strip(". ") for part in parts):
         return "has a component of dots and spaces alone, which Windows cuts off"
     if "." in parts or "" in parts:
         return "has an empty or '.' component"

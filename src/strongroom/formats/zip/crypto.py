@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self
-from weakref import WeakSet
 
 from cryptography.exceptions import AlreadyFinalized
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -30,6 +30,7 @@ KEYS_SIZE: Final = 2 * 32 + VERIFIER_SIZE
 _BLOCK: Final = 16
 SLACK: Final = 2 * _BLOCK
 """How much longer than its data a buffer for `Keystream.apply` is: whole blocks, and what OpenSSL asks beside them."""
+_FIRST_BLOCKS: Final = 1 << 8
 _few_blocks = 1 << 14  # as many, block by block (0.6 us each), before it pays to load numpy (65 ms, once)
 
 
@@ -56,7 +57,7 @@ class Keys:
         self._closed = False
         self._slot = slots.take()
         self._keys = self._slot[: 2 * self._size + VERIFIER_SIZE]
-        self._streams: WeakSet[Keystream] = WeakSet()
+        self._streams: set[Keystream] = set()
         self._authenticators: list[HMAC] = []
         try:
             with memoryview(password) as secret:
@@ -71,10 +72,8 @@ class Keys:
         return bytes(self._keys[2 * self._size :])
 
     def keystream(self, block: int = 0) -> Keystream:
-        """Return the cipher, `block` blocks into the entry."""
-        stream = Keystream(self._keys[: self._size], block)
-        self._streams.add(stream)
-        return stream
+        """Return the cipher, `block` blocks into the entry; a context manager, for those of which there are many."""
+        return Keystream(self._keys[: self._size], block, self._streams)
 
     def authenticator(self) -> HMAC:
         """Return the HMAC-SHA1 over the ciphertext, of which `tag` takes the front. AES II.F."""
@@ -87,8 +86,8 @@ class Keys:
         if self._closed:
             return
         self._closed = True
-        for stream in self._streams:
-            stream.close()
+        while self._streams:
+            self._streams.pop().close()
         for authenticator in self._authenticators:
             with suppress(AlreadyFinalized):
                 authenticator.finalize()
@@ -114,7 +113,10 @@ class Keystream:
     and the data XORed over them: no copy of the key stream or of the plaintext remains.
     """
 
-    def __init__(self, key: memoryview, block: int = 0) -> None:
+    def __init__(self, key: memoryview, block: int = 0, living: set[Keystream] | None = None) -> None:
+        self._living = living
+        if living is not None:
+            living.add(self)
         self._block = block + 1
         self._key = key
         self._algorithm = algorithms.AES(key)
@@ -137,8 +139,16 @@ class Keystream:
 
     def close(self) -> None:
         """End it, and let go of the key."""
+        if self._living is not None:
+            self._living.discard(self)
         self._encryptor = None
         self._key.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _apply_few(self, data: memoryview, out: memoryview) -> None:
         start = self._block.to_bytes(_BLOCK, "little")
@@ -153,12 +163,22 @@ class Keystream:
         if self._encryptor is None:
             self._encryptor = Cipher(self._algorithm, modes.ECB()).encryptor()  # noqa: S305 - makes the key stream
         size = len(data)
-        counters = np.frombuffer(out[: blocks * _BLOCK], "<u8").reshape(blocks, 2)
-        counters[:, 0] = np.arange(self._block, self._block + blocks, dtype="<u8")
-        counters[:, 1] = 0
-        self._encryptor.update_into(out[: blocks * _BLOCK], out)
+        if self._block == 1 and blocks <= _FIRST_BLOCKS:
+            counters = _first_counters()[: blocks * _BLOCK]
+        else:
+            counters = out[: blocks * _BLOCK]
+            pairs = np.frombuffer(counters, "<u8").reshape(blocks, 2)
+            pairs[:, 0] = np.arange(self._block, self._block + blocks, dtype="<u8")
+            pairs[:, 1] = 0
+        self._encryptor.update_into(counters, out)
         target = np.frombuffer(out[:size], np.uint8)
         np.bitwise_xor(target, np.frombuffer(data, np.uint8), out=target)
+
+
+@cache
+def _first_counters() -> memoryview:
+    """Return the counters that every entry begins with, which short ones need not lay out anew."""
+    return memoryview(b"".join(block.to_bytes(_BLOCK, "little") for block in range(1, _FIRST_BLOCKS + 1)))
 
 
 class ZipCrypto:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -179,6 +180,7 @@ def decode_name(raw: bytes, flags: int, records: dict[int, bytes], offset: int) 
     return name.replace("\\", "/")
 
 
+@lru_cache(maxsize=16)  # each entry needs it twice, and many entries have the same
 def encode_dos_time(moment: datetime) -> int:
     """Return DOS date and time, the date in the high half; clamped to 1980 to 2107. APPNOTE 4.4.6.
 
@@ -190,6 +192,7 @@ def encode_dos_time(moment: datetime) -> int:
     return date << 16 | moment.hour << 11 | moment.minute << 5 | moment.second // 2
 
 
+@lru_cache(maxsize=16)
 def encode_times(moment: datetime) -> bytes:
     """Return the extended timestamp record with the modification time, or nothing after 2038. Info-ZIP 0x5455."""
     seconds = (moment - _UNIX_EPOCH) // timedelta(seconds=1)

@@ -264,7 +264,8 @@ class Reader:
             packed = packed[: data.size - number * CHUNK]
             self._source.read_into(data.offset + number * CHUNK, packed)
             self._check_same(record, data.offset + number * CHUNK, packed)
-            keys.keystream(number * CHUNK // 16).apply(packed, out)
+            with keys.keystream(number * CHUNK // 16) as keystream:
+                keystream.apply(packed, out)
             return out[: len(packed)]
 
         with Pipeline[int, memoryview]([Stage(load, parallel=True)], self._options.threads) as pipeline:
@@ -312,7 +313,8 @@ class Reader:
             out = target[number * CHUNK :]
             if len(out) < len(packed) + crypto.SLACK:
                 out = spare
-            keys.keystream(number * CHUNK // 16).apply(packed, out)
+            with keys.keystream(number * CHUNK // 16) as keystream:
+                keystream.apply(packed, out)
             if out is spare:
                 target[number * CHUNK :] = spare[: len(packed)]
                 wipe(spare)
