@@ -10,6 +10,7 @@ from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, W
 from strongroom.extract import extract
 from strongroom.flow import as_bytes, ordered_map
 from strongroom.limits import MIB
+from strongroom.memory.huge import back_with_huge_pages
 from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
 from strongroom.room.files import EntryReader, check_memory, no_memory
 from strongroom.room.staging import load
@@ -64,14 +65,15 @@ class ReadRoom(Room):
             return layer.unwrap(name, self, self._options.limits)
         entry = self._find(name)
         check_memory(entry.size, self._options.limits)
-        buffer = io.BytesIO()  # gives up its memory as bytes without a copy, unlike a bytearray
         try:
             if entry.size and self._reader.seekable(entry):
-                buffer.seek(entry.size - 1)
-                buffer.write(b"\0")
+                # Gives up the memory that it was made of as bytes, without a copy, unlike a bytearray.
+                buffer = io.BytesIO(bytes(entry.size))
                 with buffer.getbuffer() as view:
+                    back_with_huge_pages(view)
                     self._reader.fill(entry, view)
             else:  # the size is only what a header declares, too little to reserve memory for
+                buffer = io.BytesIO()
                 for chunk in self._reader.chunks(entry):
                     buffer.write(chunk)
             return buffer.getvalue()
