@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -14,11 +16,13 @@ class Marks:
     def __init__(self) -> None:
         self._key: SecretBuffer | None = None
         self._tags: dict[int, bytes] = {}
+        self._lock = threading.Lock()
 
     def same(self, place: int, chunk: memoryview) -> bool:
         """Whether the chunk at byte `place` is the one that was there the first time; which it is the first time."""
-        if self._key is None:
-            self._key = SecretBuffer.random(32)
+        with self._lock:  # two threads may come first
+            if self._key is None:
+                self._key = SecretBuffer.random(32)
         nonce, tag = place.to_bytes(12, "big"), self._tags.get(place)
         with memoryview(self._key) as key:
             cipher = AESGCM(key)

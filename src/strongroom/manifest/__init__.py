@@ -30,6 +30,7 @@ class Evidence:
     aspects  the bytes of name, time, attributes, packing (method, sizes, encryption) and data, to say what was changed
     salt     the salt of its encryption, or nothing
     name     the name, and `packing` words for how it is packed and encrypted now, for messages
+    rest     words for what the parts have and no aspect does
     """
 
     parts: tuple[bytes, ...]
@@ -37,6 +38,7 @@ class Evidence:
     salt: bytes
     name: str
     packing: str
+    rest: str
 
 
 class Shown(Protocol):
@@ -47,6 +49,14 @@ class Shown(Protocol):
         """What the manifest stored with each entry, in order, empty where there is nothing; the last with the tail.
 
         An archive without entries has the tail alone, or nothing.
+        """
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many entries there are, where `fields` does not stand with them but apart; else None.
+
+        Raises a `StrongroomError` where the names cannot be read.
         """
         ...
 

@@ -49,7 +49,18 @@ class Guard:
         self._marks: dict[bytes, Key] = {}
         self._lock = threading.Lock()
         self._entries: Literal["none", "records", "marks"] = "none"  # what `entry` checks
+        self._shared = False
         self.state: ManifestState = "unchecked"
+
+    def share(self, derive: Callable[[bytes, int], Key]) -> None:
+        """Have `derive` make the key, of the archive's own, for formats that have one; see `Sealer.share`."""
+        self._shared = True
+        self._derive = self._derive and derive
+
+    @property
+    def covers_data(self) -> bool:
+        """Whether `entry` says that an entry's data is what was sealed, as far as its evidence has that."""
+        return self._entries == "records"
 
     def open(self, shown: Shown) -> None:
         """Check directory and end records.
@@ -89,7 +100,13 @@ class Guard:
         if self._entries == "records":
             self._check_record(position, evidence)
         elif self._entries == "marks":
-            self._check_mark(evidence)
+            self.miss(evidence.salt, f"{evidence.name!r} was sealed with one")
+
+    def miss(self, salt: bytes, where: str) -> None:
+        """In an archive without a manifest, raise `TamperedError` where a salt is one of ours, which says `where`."""
+        if self._entries == "marks" and (keys.stamped(salt) if self._shared else self._is_marked(salt)):
+            message = f"the archive's manifest was removed: {where}"
+            self._fail(TamperedError(message), "removed")
 
     def close(self) -> None:
         """Wipe the keys."""
@@ -117,13 +134,8 @@ class Guard:
         if len(evidence.salt) == MARKED_SIZE and not self._key.marked(evidence.salt):
             found = "is of another archive than the manifest, or of another version of it"
         else:
-            found = (record and changes(now, record, evidence)) or "has another local header than it was written with"
+            found = (record and changes(now, record, evidence)) or f"has {evidence.rest} than it was sealed with"
         self._fail(TamperedError(f"{evidence.name!r} {found}"), "changed")
-
-    def _check_mark(self, evidence: Evidence) -> None:
-        if self._is_marked(evidence.salt):
-            message = f"the archive's manifest was removed: {evidence.name!r} was sealed with one"
-            self._fail(TamperedError(message), "removed")
 
     def _check(self, shown: Shown, derive: Callable[[bytes, int], Key]) -> None:
         tail = _tail(self._fields)

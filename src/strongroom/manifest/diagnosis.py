@@ -6,7 +6,7 @@ import hmac
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from strongroom.errors import FormatError
+from strongroom.errors import FormatError, StrongroomError
 from strongroom.manifest.keys import MARKED_SIZE
 from strongroom.manifest.spec import ASPECTS, decode_field
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from strongroom.manifest.keys import Key
     from strongroom.manifest.spec import Record
 
+_ASPECT_NAME: Final = ASPECTS.index("name")
+_ASPECT_DATA: Final = ASPECTS.index("data")
 _MOST_MISSING: Final = 1000  # numbers that are looked for, so that a forged count costs nothing
 
 
@@ -26,7 +28,7 @@ def changes(now: Record, was: Record, evidence: Evidence) -> str:
         "time": "was re-dated",
         "attributes": "got other attributes",
         "packing": f"was given another method, size or encryption (now {evidence.packing})",
-        "data": "got another salt, password verifier or authentication code",
+        "data": "got other data, or was encrypted anew",
     }
     return ", ".join(words[what] for what in differ)
 
@@ -51,6 +53,12 @@ class _Diagnosis:
     def say(self, count: int | None) -> list[str]:
         records = [self._record(field) for field in self._shown.fields]
         self._names = {record.hints[0]: record.number for record in records if record}
+        try:
+            entries = self._shown.count
+        except StrongroomError:
+            return ["its header was changed, and the names are in it"]
+        if entries is not None:
+            records = self._pair(records, entries)
         for position, record in enumerate(records):
             self._look(record, self._shown.evidence(position))
         if records and not self._order and not self._unrecorded:
@@ -59,7 +67,19 @@ class _Diagnosis:
         if self._order != sorted(self._order):
             found.append("the entries were put in another order")
         found.extend(self._shown.oddities)
-        return found or self._moved or ["its end records were changed"]
+        return found or self._moved or ["its end records or its manifest were changed"]
+
+    def _pair(self, records: list[Record | None], entries: int) -> list[Record | None]:
+        """Find the record of each entry, where they stand apart: that of its data, else that of its name."""
+        paired: list[Record | None] = [None] * entries
+        for hint in (_ASPECT_DATA, _ASPECT_NAME):
+            free = {record.hints[hint]: record for record in records if record and record not in paired}
+            for position, record in enumerate(paired):
+                evidence = self._shown.evidence(position)
+                if record is None and evidence.aspects[hint]:
+                    now = self._key.record(position, (), evidence.aspects)
+                    paired[position] = free.pop(now.hints[hint], None)
+        return paired
 
     @staticmethod
     def _record(field: bytes) -> Record | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import struct
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from strongroom.manifest.spec import ASPECTS, HINT_SIZE, SALT_SIZE, TAG_SIZE, Record
@@ -26,6 +29,7 @@ _COUNTER_BITS: Final = 48
 OFFSET_BITS: Final = 24
 _WINDOW: Final = 1 << OFFSET_BITS + 1
 _KEY_SIZE: Final = 32
+_STAMP: Final = b"strongroom manifest 1 salt"
 _ASPECTS: Final = tuple(aspect.encode() for aspect in ASPECTS)
 
 
@@ -51,6 +55,15 @@ class Key:
         key = SecretBuffer(_KEY_SIZE)
         with memoryview(key) as view, memoryview(password) as secret:
             PBKDF2HMAC(SHA256(), _KEY_SIZE, label.encode() + salt, rounds).derive_into(secret, view)
+        return cls(key, salt, rounds)
+
+    @classmethod
+    def expand(cls, secret: SecretBuffer, label: str, salt: bytes, rounds: int) -> Self:
+        """Derive the key from the archive's own, which `salt` and `rounds` gave: HKDF-SHA256 (RFC 5869), no salt."""
+        secret.check_process()
+        key = SecretBuffer(_KEY_SIZE)
+        with memoryview(key) as view, memoryview(secret) as own:
+            HKDF(SHA256(), _KEY_SIZE, None, label.encode()).derive_into(own, view)
         return cls(key, salt, rounds)
 
     def tag(self, what: bytes, *parts: bytes) -> bytes:
@@ -89,10 +102,14 @@ class Key:
         return self.salt + counter.to_bytes(_COUNTER_BITS // 8, "little")
 
     def marked(self, salt: bytes) -> bool:
-        """Whether an entry's salt carries the mark. One in 2^23 foreign salts does, where the key was made of it."""
+        """Whether a salt carries the mark, or the archive's is this one's, where all entries share it.
+
+        One in 2^23 foreign salts does, where the key was made of it.
+        """
         counter = int.from_bytes(salt[SALT_SIZE:], "little")
         distance = (counter - self._start) % (1 << _COUNTER_BITS)
-        return len(salt) == MARKED_SIZE and salt.startswith(self.salt) and distance < _WINDOW
+        ours = len(salt) == MARKED_SIZE and salt.startswith(self.salt)
+        return ours and (distance < _WINDOW or stamped(salt))
 
     def close(self) -> None:
         """Wipe the key."""
@@ -103,6 +120,19 @@ class Key:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def stamp(front: bytes) -> bytes:
+    """Return the salt of a format that derives one key an archive: `SALT_SIZE` random bytes, and six of their hash.
+
+    It needs no key: whoever takes the stamp out of an archive has changed its key, and nothing decrypts (ADR 9).
+    """
+    return front + sha256(_STAMP + front).digest()[: MARKED_SIZE - SALT_SIZE]
+
+
+def stamped(salt: bytes) -> bool:
+    """Whether a salt is one of ours. So is one in 2^48 others."""
+    return len(salt) == MARKED_SIZE and hmac.compare_digest(stamp(salt[:SALT_SIZE]), salt)
 
 
 def _encode(what: bytes, parts: Sequence[bytes]) -> bytes:

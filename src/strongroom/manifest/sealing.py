@@ -27,9 +27,26 @@ class Sealer:
     """
 
     def __init__(self, derive: Callable[[bytes, int], keys.Key], random: Callable[[int], bytes]) -> None:
-        self._key = derive(random(SALT_SIZE), keys.ROUNDS)
+        self._derive = derive
+        self._front = random(SALT_SIZE)
+        self._rounds = keys.ROUNDS
+        self._made: keys.Key | None = None
         self._indices = count(int.from_bytes(random(keys.OFFSET_BITS // 8), "little"))
         self._count = 0
+
+    def share(self, derive: Callable[[bytes, int], keys.Key], rounds: int) -> bytes:
+        """Have `derive` make the key, of the archive's own; return the salt that this is to be derived with.
+
+        For formats that have one key for all entries. The key is made when it is first needed.
+        """
+        self._derive, self._rounds = derive, rounds
+        return keys.stamp(self._front)
+
+    @property
+    def _key(self) -> keys.Key:
+        if self._made is None:
+            self._made = self._derive(self._front, self._rounds)
+        return self._made
 
     def salt(self) -> bytes:
         """Return a salt of 16 bytes for an entry, never the same twice, that carries the mark."""
@@ -50,4 +67,5 @@ class Sealer:
 
     def close(self) -> None:
         """Wipe the key."""
-        self._key.close()
+        if self._made is not None:
+            self._made.close()

@@ -147,7 +147,7 @@ def test_the_key_is_wiped() -> None:
 
 def test_records_are_numbered() -> None:
     """From 0, in the order in which they are asked for; the tail has their count."""
-    evidence = Evidence(parts=(b"part",), aspects=(b"",) * 5, salt=b"", name="a", packing="")  # type: ignore[arg-type]
+    evidence = Evidence(parts=(b"part",), aspects=(b"",) * 5, salt=b"", name="a", packing="", rest="")  # type: ignore[arg-type]
     with Secret("pass") as password:
         sealer = Sealer(partial(Key.derive, password, LABEL), os.urandom)
         assert [Record.decode(sealer.record(evidence)).number for _ in range(3)] == [0, 1, 2]

@@ -115,7 +115,6 @@ class Key:
             message = f"the key takes 2^{cycles_power} rounds, above the kdf_work limit of {limits.kdf_work}"
             raise LimitError(message)
         self._buffer = SecretBuffer(KEY_SIZE)
-        self._views: list[memoryview] = []
         try:
             with utf16(password) as text:
                 if cycles_power == _NO_HASH:
@@ -128,6 +127,12 @@ class Key:
         except BaseException:
             self._buffer.close()
             raise
+        self._view = memoryview(self._buffer)
+
+    @property
+    def secret(self) -> SecretBuffer:
+        """The key itself, for what else is derived from it."""
+        return self._buffer
 
     def encryptor(self, iv: bytes) -> Any:  # noqa: ANN401 - cryptography's context has no public type of its own
         """Return the CBC encryptor of one stream."""
@@ -139,15 +144,11 @@ class Key:
 
     def _cipher(self, iv: bytes) -> Cipher[modes.CBC]:
         self._buffer.check_process()
-        view = memoryview(self._buffer)
-        self._views.append(view)
-        return Cipher(algorithms.AES(view), modes.CBC(iv.ljust(IV_SIZE, b"\0")))
+        return Cipher(algorithms.AES(self._view), modes.CBC(iv.ljust(IV_SIZE, b"\0")))
 
     def close(self) -> None:
         """Wipe the key, also under ciphers that are still around."""
-        for view in self._views:
-            view.release()
-        self._views.clear()
+        self._view.release()
         self._buffer.close()
 
     def __enter__(self) -> Self:

@@ -41,13 +41,44 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """The parts of an archive from its signature header on, which stands at `origin`, as they are in the file.
+
+    `start` is the signature header, `raw` the header that it points to, at `offset`. Where that is packed, `packs` are
+    its pack streams, and `places` says where they are.
+    """
+
+    origin: int
+    start: bytes
+    raw: bytes
+    header: spec.Header | spec.EncodedHeader
+    offset: int
+    places: tuple[Place, ...] = ()
+    packs: tuple[bytes, ...] = ()
+
+    @property
+    def base(self) -> int:
+        """Where the pack streams start."""
+        return self.origin + spec.SIGNATURE_SIZE
+
+    @property
+    def gap(self) -> Place:
+        """What stands between the pack stream of a packed header and that header itself."""
+        start = self.places[-1].offset + self.places[-1].size if self.places else self.offset
+        return Place(start, self.offset - start)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An entry, and where its data is: from byte `start` of what folder number `folder` unpacks to.
 
-    `index` counts the entries of the folder. `folder` is None for what has no data.
+    `file` is what the header says of it, and `number` where it stands there. `index` counts the entries of the folder.
+    `folder` is None for what has no data.
     """
 
     entry: Entry
+    file: File
+    number: int
     folder: int | None = None
     index: int = 0
     start: int = 0
@@ -85,17 +116,18 @@ def find(source: Source) -> int | None:
     return None
 
 
-def load(source: Source, limits: Limits, tools: coders.Tools) -> Archive:
-    """Read the header, decrypted and unpacked where it is; raises `WrongKeyError` where the password does not fit it.
+def locate(source: Source, limits: Limits) -> Outline:
+    """Find the parts of an archive, without a password.
 
-    Raises `FormatError` also where anything follows the header, or stands before the pack streams: only between these
-    and the header there may be something else, which the format does not know of.
+    Raises `FormatError` also where anything follows the header: only between it and the last pack stream, which may be
+    its own, there may be something else, which the format does not know of.
     """
     origin = find(source)
     if origin is None:
         message = "no 7z signature: not a 7z file"
         raise FormatError(message, spec="7zFormat, SignatureHeader")
-    start = spec.SignatureHeader.decode(read(source, origin, min(spec.SIGNATURE_SIZE, source.size - origin)), origin)
+    raw = read(source, origin, min(spec.SIGNATURE_SIZE, source.size - origin))
+    start = spec.SignatureHeader.decode(raw, origin)
     base = origin + spec.SIGNATURE_SIZE
     offset = base + start.offset
     end = offset + start.size
@@ -108,27 +140,56 @@ def load(source: Source, limits: Limits, tools: coders.Tools) -> Archive:
         if start.offset or start.crc:
             message = "an archive without a header has bytes before it, or a CRC of it"
             raise FormatError(message, offset=origin, spec="7zFormat, SignatureHeader")
-        return Archive((), (), (), (), encrypted=False)
+        return Outline(origin, raw, b"", spec.Header(), offset)
     _check_header_size(start.size, limits)
     data = read(source, offset, start.size)
     if zlib.crc32(data) != start.crc:
         message = "the header does not match its CRC"
         raise FormatError(message, offset=offset, spec="7zFormat, SignatureHeader")
     header = spec.decode_header(data, offset, limits)
-    encrypted = False
+    if not isinstance(header, spec.EncodedHeader):
+        return Outline(origin, raw, data, header, offset)
+    places = _places(header.streams, base, offset)
+    if len(places) != 1 or len(header.streams.substreams[0]) != 1:
+        message = "the packed header is not one folder with one stream"
+        raise FormatError(message, spec="7zFormat, HeaderInfo")
+    _check_header_size(max(header.streams.folders[0].size, *(place.size for place in places[0])), limits)
+    _check_folders(header.streams, places, limits)
+    return Outline(origin, raw, data, header, offset, places[0], _packs(source, header.streams, places[0]))
+
+
+def _packs(source: Source, streams: Streams, places: Sequence[Place]) -> tuple[bytes, ...]:
+    packs = tuple(read(source, place.offset, place.size) for place in places)
+    for stream, place, pack in zip(streams.packs, places, packs, strict=True):
+        if stream.crc is not None and zlib.crc32(pack) != stream.crc:
+            message = "the packed header does not match its CRC"
+            raise FormatError(message, offset=place.offset, spec="7zFormat, PackInfo")
+    return packs
+
+
+def load(outline: Outline, limits: Limits, tools: coders.Tools) -> Archive:
+    """Decode the header, decrypted and unpacked where it is; raises `WrongKeyError` where the password does not fit it.
+
+    Raises `FormatError` also where anything stands before or behind the pack streams that the format does not know of.
+    """
+    header, encrypted = outline.header, False
+    limit = outline.offset
     if isinstance(header, spec.EncodedHeader):
-        places = _places(header.streams, base, offset)
-        encrypted = any(_is_encrypted(folder) for folder in header.streams.folders)
-        data = _unpack(source, header.streams, places, limits, tools)
-        offset = places[0][0].offset
-        header = spec.decode_header(data, offset, limits)
+        encrypted = _is_encrypted(header.streams.folders[0])
+        data = _unpack(outline, header.streams, tools)
+        limit = outline.places[0].offset
+        header = spec.decode_header(data, limit, limits)
         if isinstance(header, spec.EncodedHeader):
             message = "the packed header has another packed header in it"
             raise UnsupportedError(message)
     if header.streams.packs and header.streams.position:
         message = f"{header.streams.position} bytes stand before the first pack stream"
-        raise FormatError(message, offset=base, spec="7zFormat, PackInfo")
-    places = _places(header.streams, base, offset)
+        raise FormatError(message, offset=outline.base, spec="7zFormat, PackInfo")
+    places = _places(header.streams, outline.base, limit)
+    end = outline.base + sum(pack.size for pack in header.streams.packs)
+    if outline.places and end != limit:
+        message = f"{limit - end} bytes stand between the pack streams and the packed header"
+        raise FormatError(message, offset=end, spec="7zFormat, Archive structure")
     _check_folders(header.streams, places, limits)
     return _archive(header, places, limits, encrypted=encrypted)
 
@@ -153,25 +214,14 @@ def _places(streams: Streams, base: int, limit: int) -> tuple[tuple[Place, ...],
     return tuple(tuple(next(places) for _ in folder.packed) for folder in streams.folders)
 
 
-def _unpack(
-    source: Source, streams: Streams, places: Sequence[Sequence[Place]], limits: Limits, tools: coders.Tools
-) -> bytes:
+def _unpack(outline: Outline, streams: Streams, tools: coders.Tools) -> bytes:
     """Unpack a header. That its CRC holds is what says that the password is right; py7zr once wrote none."""
-    if len(streams.folders) != 1 or len(streams.substreams[0]) != 1:
-        message = "the packed header is not one folder with one stream"
-        raise FormatError(message, spec="7zFormat, HeaderInfo")
     folder, crc = streams.folders[0], streams.substreams[0][0].crc
-    _check_header_size(folder.size, limits)
-    _check_folders(streams, places, limits)
-    for pack, place in zip(streams.packs, places[0], strict=True):
-        if pack.crc is not None and zlib.crc32(read(source, place.offset, place.size)) != pack.crc:
-            message = "the packed header does not match its CRC"
-            raise FormatError(message, offset=place.offset, spec="7zFormat, PackInfo")
     coders.check(folder)
     encrypted = _is_encrypted(folder)
     coders.derive_keys(folder, tools)
     try:
-        packs = [_chunks(read(source, place.offset, place.size)) for place in places[0]]
+        packs = [_chunks(pack) for pack in outline.packs]
         data = b"".join(map(bytes, coders.unpack(folder, packs, tools)))
     except (FormatError, LimitError):
         if not encrypted:
@@ -182,7 +232,7 @@ def _unpack(
             message = "the password does not fit the header, or that is damaged: nothing tells these apart"
             raise WrongKeyError(message)
         message = "the unpacked header does not match its CRC"
-        raise FormatError(message, offset=places[0][0].offset, spec="7zFormat, HeaderInfo")
+        raise FormatError(message, offset=outline.places[0].offset, spec="7zFormat, HeaderInfo")
     return data
 
 
@@ -212,20 +262,20 @@ def _archive(header: spec.Header, places: tuple[tuple[Place, ...], ...], limits:
     substreams = _walk(streams)
     nameless = sum(not file.name for file in header.files) > 1
     records: list[Record] = []
-    for number, file in enumerate(header.files, 1):
+    for number, file in enumerate(header.files):
         _check_name_length(file, limits)
         if file.anti:
             message = f"{file.name!r} is an anti-item, which has other tools delete a file, and was left out"
             warnings.warn(message, StrongroomWarning, stacklevel=2)
             continue
-        name = _name(file) or (f"{_NAMELESS}{number}" if nameless else _NAMELESS)
+        name = _name(file) or (f"{_NAMELESS}{number + 1}" if nameless else _NAMELESS)
         if file.has_data:
             folder, start, stream = next(substreams)
             entry = describe[folder](file, name, stream.size)
-            record = Record(entry, folder, len(groups[folder]), start, stream.crc)
+            record = Record(entry, file, number, folder, len(groups[folder]), start, stream.crc)
             groups[folder].append(record)
         else:
-            record = Record(_entry(file, name, encryption="AES-256" if encrypted else None))
+            record = Record(_entry(file, name, encryption="AES-256" if encrypted else None), file, number)
         records.append(record)
     check_tree(((record.entry.name, record.entry.kind) for record in records), limits.entries)
     return Archive(tuple(records), streams.folders, places, tuple(map(tuple, groups)), encrypted)

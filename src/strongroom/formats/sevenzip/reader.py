@@ -1,8 +1,10 @@
 """Reads a 7z file, strictly: what two readers could read in two ways is refused.
 
-7z has no authentication code, but a CRC-32 of each entry, and of the header. It tells damage and a wrong password, not
-someone who changes the file on purpose: whoever knows some of the plaintext can flip bits in it and mend the CRCs, at
-least where the header is not encrypted. Nothing of an entry is given out before all of it matches its CRC.
+7z has no authentication code. Where there is a manifest, it vouches for the header before that is decoded, and for an
+entry's pack streams, by their SHA-256, before the first byte of them is. Without one there is a CRC-32 of each entry,
+and of the header. It tells damage and a wrong password, not someone who changes the file on purpose: whoever knows some
+of the plaintext can flip bits in it and mend the CRCs, at least where the header is not encrypted. Nothing of an entry
+is then given out before all of it matches its CRC.
 
 An entry is a part of what its folder unpacks to, behind those before it. So the reader keeps its place in a folder, and
 who reads in order decodes each folder once.
@@ -12,12 +14,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from strongroom.errors import FormatError, LimitError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK
 from strongroom.formats.marks import Marks
-from strongroom.formats.sevenzip import coders, crypto, directory
+from strongroom.formats.sevenzip import coders, crypto, directory, spec, stored
+from strongroom.formats.sevenzip.digests import Digests
+from strongroom.formats.sevenzip.evidence import Shown, derive, described, salts
 from strongroom.limits import KIB, MIB
 from strongroom.memory.secret import wipe
 
@@ -25,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from strongroom.formats import Entry, ReaderOptions
-    from strongroom.formats.sevenzip.directory import Place, Record
+    from strongroom.formats.sevenzip.directory import Archive, Outline, Place, Record
+    from strongroom.formats.sevenzip.stored import Stored
+    from strongroom.manifest.checking import Guard
     from strongroom.source import Source
 
 _HELD: Final = 16 * MIB
@@ -86,6 +93,8 @@ class Reader:
         self._keys_lock = threading.Lock()
         self._work = 0
         self._marks = Marks()
+        self._before: dict[int, bytes] = {}  # the block of ciphertext before the chunk at an offset
+        self._vouched: set[str] = set()  # entries whose pack streams the manifest has
         self._sound: set[str] = set()  # entries that matched their CRC
         self._verdicts: dict[str, StrongroomError | None] = {}
         self._checking: _Walk | None = None
@@ -93,7 +102,8 @@ class Reader:
         self._releasing: _Walk | None = None
         self._tools = coders.Tools(options.limits, options.threads, self._key)
         try:
-            self._archive = directory.load(source, options.limits, self._tools)
+            self._archive = self._open(directory.locate(source, options.limits), options.guard)
+            self._digests = Digests(source, self._archive.places, options.threads)
             self._by_name = {record.entry.name: record for record in self._archive.records}
             self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._archive.records)
             self._check_password()
@@ -101,9 +111,28 @@ class Reader:
             self.close()
             raise
 
-    def seekable(self, entry: Entry) -> bool:  # noqa: ARG002
+    def _open(self, outline: Outline, guard: Guard | None) -> Archive:
+        """Decode the header, once the manifest has vouched for it, or the archive shows no sign that it had one."""
+        load = partial(directory.load, outline, self._options.limits, self._tools)
+        if guard is None:
+            return load()
+        guard.share(partial(derive, self._key))
+        shown = Shown(self._source, outline, self._options.limits, load)
+        guard.open(shown)
+        if not isinstance(outline.header, spec.Header):
+            for salt in salts(outline.header.streams.folders[0]):
+                guard.miss(salt, "its header was sealed with one")
+        archive = shown.archive()
+        for salt in {salt for folder in archive.folders for salt in salts(folder)}:
+            guard.miss(salt, "its entries were sealed with one")
+        if guard.covers_data and any(record.number >= len(shown.fields) for record in archive.records):
+            message = f"the manifest has {len(shown.fields)} records for {len(archive.records)} entries"
+            raise FormatError(message)
+        return archive
+
+    def seekable(self, entry: Entry) -> bool:
         """See `formats.Reader`."""
-        return False
+        return self._stored(self._by_name[entry.name]) is not None
 
     def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
         """See `formats.Reader`.
@@ -116,25 +145,34 @@ class Reader:
         self._refuse(record)
         if record.folder is None:
             return
-        if entry.name not in self._sound:
+        if not self._vouch(record) and entry.name not in self._sound:
             if entry.size <= _HELD:
                 yield from self._held(record, start)
                 return
             self.check(entry, lambda _: None)
-        with self._walk_to(record) as walk:
-            skip = start
-            for chunk in walk.take(entry.size):
-                if skip < len(chunk):
-                    yield chunk[skip:]
-                skip = max(skip - len(chunk), 0)
+        data = self._stored(record)
+        first, skip = (0, start) if data is None else divmod(start, CHUNK)
+        if data is None:
+            plain = self._unpacked(record)
+        else:
+            plain = stored.chunks(self._job(data), self._before.__getitem__, first)
+        for chunk in plain:
+            if skip < len(chunk):
+                yield chunk[skip:]
+            skip = max(skip - len(chunk), 0)
 
     def fill(self, entry: Entry, target: memoryview) -> None:
-        """See `formats.Reader`. Takes one reading, since nobody sees `target` before it is over."""
+        """See `formats.Reader`. Takes one reading of what is stored, since nobody sees `target` before it is over."""
         record = self._by_name[entry.name]
         try:
             self._refuse(record)
             if record.folder is None:
                 return
+            data = self._stored(record)
+            if data is not None and self._guard is not None and self._guard.covers_data:
+                self._fill_stored(record, data, target)
+                return
+            self._vouch(record)
             with self._walk_to(record) as walk:
                 position = 0
 
@@ -152,11 +190,15 @@ class Reader:
         """See `formats.Reader`. May be called by several threads at once.
 
         Whoever asks for an entry of several in a folder has those before it checked as well; their verdicts are kept
-        until they are asked for. So a folder is decoded once, in whatever order its entries come.
+        until they are asked for. So a folder is decoded once, in whatever order its entries come. What is stored, and
+        the manifest vouches for, is not decoded.
         """
         record = self._by_name[entry.name]
         self._refuse(record)
         if record.folder is None:
+            return
+        if self._vouch(record) and self._stored(record) is not None:
+            tick(entry.size)
             return
         if len(self._archive.groups[record.folder]) == 1:
             with self._as_tampering(record):
@@ -175,6 +217,8 @@ class Reader:
             key.close()
         self._keys.clear()
         self._marks.close()
+        self._before.clear()
+        self._vouched.clear()
         self._sound.clear()
         self._verdicts.clear()
 
@@ -244,7 +288,56 @@ class Reader:
             return False
         return True
 
+    # The manifest
+
+    @property
+    def _guard(self) -> Guard | None:
+        return self._options.guard
+
+    def _vouch(self, record: Record) -> bool:
+        """Whether there is a manifest, which then says that the entry's pack streams are those that were sealed.
+
+        They are read for that once a folder. Raises `TamperedError` where they are not.
+        """
+        if self._guard is None or not self._guard.covers_data:
+            return False
+        if record.entry.name not in self._vouched:
+            self._attest(record, self._digests.of(record.folder or 0, self._mark))
+        return record.entry.name in self._vouched
+
+    def _attest(self, record: Record, digests: tuple[bytes, ...]) -> None:
+        guard = cast("Guard", self._guard)
+        guard.entry(record.number, described(self._archive, record, digests))
+        if guard.covers_data:  # else it does not hold, and that is to be ignored
+            self._vouched.add(record.entry.name)
+
+    # What is stored
+
+    def _stored(self, record: Record) -> Stored | None:
+        """Return where an entry's data is, if it is stored in a folder of its own."""
+        number, archive = record.folder, self._archive
+        if number is None or len(archive.groups[number]) != 1 or record.entry.size != archive.folders[number].size:
+            return None
+        return stored.stored(archive.folders[number], archive.places[number])
+
+    def _job(self, data: Stored) -> stored.Job:
+        return stored.Job(self._source, data, self._key(data.properties), self._options.threads, self._mark)
+
+    def _fill_stored(self, record: Record, data: Stored, target: memoryview) -> None:
+        try:
+            digest = stored.fill(self._job(data), target)
+        except ValueError as error:
+            raise TamperedError(str(error)) from None
+        self._digests.put(record.folder or 0, (digest,))
+        if record.entry.name not in self._vouched:
+            self._attest(record, (digest,))
+
     # What folders unpack to
+
+    def _unpacked(self, record: Record) -> Iterator[memoryview]:
+        """Give an entry's data that was checked before, packed or unpacked."""
+        with self._walk_to(record) as walk:
+            yield from walk.take(record.entry.size)
 
     def _walk(self, number: int) -> _Walk:
         """Begin a way through a folder."""
@@ -265,6 +358,7 @@ class Reader:
         if not self._marks.same(offset, chunk):
             message = f"the archive changed while it was read, within {len(chunk)} bytes from byte {offset}"
             raise TamperedError(message)
+        self._before[offset + len(chunk)] = bytes(chunk[-crypto.BLOCK :])
 
     @contextmanager
     def _walk_to(self, record: Record) -> Generator[_Walk]:

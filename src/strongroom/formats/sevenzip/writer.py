@@ -2,7 +2,7 @@
 
 An entry of a chunk or more has a folder of its own, and can be read without any other. Smaller ones share a solid
 folder (ADR 8). Folders stand in the file in the order of the entries; the header follows them, compressed and
-encrypted, and the signature header, which says where it is, is patched at the end.
+encrypted, then the manifest; the signature header, which says where it is, is patched at the end.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import stat
 import zlib
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from strongroom.compression import CODECS, check_level
 from strongroom.flow import CHUNK, Chunk, Chunker, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.sevenzip import crypto, encoders, files, spec
+from strongroom.formats.sevenzip.evidence import Part, derive, evidence, whole
 from strongroom.formats.sevenzip.streams import BindPair, Coder, Folder, Stream, Streams
 from strongroom.limits import MIB, Limits
+from strongroom.manifest.spec import TAG_SIZE
 from strongroom.memory.secret import wipe
 from strongroom.output import Patch
 
@@ -60,11 +64,13 @@ class Writer:
         check_level(CODECS[options.compression], options.level)
         self.entries: list[Entry] = []
         self._offset = 0
+        self._manifest = options.manifest
         self._salt = b""
         self._key: crypto.Key | None = None
         self._solid: _Solid | None = None
         self._files: list[files.File] = []
         self._folders: list[tuple[Folder, Stream, tuple[Stream, ...]]] = []
+        self._parts: dict[int, Part] = {}  # by the number of the entry
 
     def entry(self, member: Member) -> DirectoryEncoder | FileEncoder:
         """See `formats.Writer`."""
@@ -78,17 +84,31 @@ class Writer:
         stream = FolderEncoder(self, encoders.method("lzma", None))
         position = max(self._offset - spec.SIGNATURE_SIZE, 0)
         try:
+            packs: list[bytes] = []
             for start in range(0, len(header), CHUNK):
-                yield from self.emit(stream.update(Chunk(memoryview(header)[start : start + CHUNK])))
-            yield from self.emit(stream.finish())
+                packs += map(bytes, stream.update(Chunk(memoryview(header)[start : start + CHUNK])))
+            packs += map(bytes, stream.finish())
         finally:
             stream.close()
+        yield from self.emit(packs)
         crc = zlib.crc32(header)
         packed = stream.folder(crc), Stream(stream.packed_size), (Stream(len(header), crc),)
         encoded = spec.EncodedHeader(self._streams(position, [packed])).encode()
-        offset = self._offset - spec.SIGNATURE_SIZE
+        records = self._records()
+        offset = self._offset - spec.SIGNATURE_SIZE + len(records)
+        signature = spec.SignatureHeader(offset, len(encoded), zlib.crc32(encoded)).encode()
+        if self._manifest is not None:
+            parts = whole(0, signature, encoded, (b"".join(packs),), records)
+            yield from self.emit((records[:-TAG_SIZE], self._manifest.whole(*parts)))
         yield from self.emit((encoded,))
-        yield Patch(0, spec.SignatureHeader(offset, len(encoded), zlib.crc32(encoded)).encode())
+        yield Patch(0, signature)
+
+    def _records(self) -> bytes:
+        """Return the manifest, without the tag of the whole that ends it."""
+        if self._manifest is None:
+            return b""
+        shown = (evidence(file, self._parts.get(number)) for number, file in enumerate(self._files))
+        return b"".join((*map(self._manifest.record, shown), self._manifest.tail()))
 
     def close(self) -> None:
         """See `formats.Writer`."""
@@ -107,10 +127,16 @@ class Writer:
     def cipher(self) -> tuple[bytes, Any]:
         """Return the properties and the encryptor of one more folder: a fresh IV under the archive's one key."""
         if self._key is None:
-            self._salt = self.options.random(crypto.SALT_SIZE)
+            if self._manifest is None:
+                self._salt = self.options.random(crypto.SALT_SIZE)
+            else:
+                self._salt = self._manifest.share(partial(derive, self._own_key), 1 << crypto.CYCLES_POWER)
             self._key = crypto.Key(self.options.password, self._salt, crypto.CYCLES_POWER, Limits())
         iv = self.options.random(crypto.IV_SIZE)
         return crypto.AesProperties(crypto.CYCLES_POWER, self._salt, iv).encode(), self._key.encryptor(iv)
+
+    def _own_key(self, _: crypto.AesProperties) -> crypto.Key:
+        return cast("crypto.Key", self._key)
 
     def emit(self, pieces: Iterable[Bytes]) -> Iterator[Bytes]:
         """Count pieces on their way out, the room for the signature header before the first."""
@@ -138,8 +164,10 @@ class Writer:
 
     def add_folder(self, encoder: FolderEncoder, streams: dict[int, Stream]) -> None:
         """Take up a folder that is complete, with its substreams by the number of their entries."""
-        self._folders.append((encoder.folder(), Stream(encoder.packed_size), tuple(streams.values())))
-        for number, stream in streams.items():
+        folder, pack = encoder.folder(), Stream(encoder.packed_size)
+        self._folders.append((folder, pack, tuple(streams.values())))
+        for index, (number, stream) in enumerate(streams.items()):
+            self._parts[number] = Part(folder, (pack,), (encoder.digest,), index, stream)
             share = encoder.packed_size * stream.size // encoder.size
             self.entries[number] = replace(self.entries[number], packed_size=share, method=encoder.method)
 
@@ -266,6 +294,7 @@ class FolderEncoder:
         self._first: Chunk | None = None
         self._pipeline: Pipeline[Chunk, memoryview] | None = None
         self._buffers: deque[bytearray] = deque((bytearray(),))
+        self._hasher = sha256()
 
     @property
     def method(self) -> str:
@@ -276,6 +305,11 @@ class FolderEncoder:
     def packed_size(self) -> int:
         """The size of the pack stream: whole blocks of AES."""
         return -(-self._compressed_size // crypto.BLOCK) * crypto.BLOCK
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the pack stream."""
+        return self._hasher.digest()
 
     def folder(self, crc: int | None = None) -> Folder:
         """Return the record of the complete folder: AES gives what the compression's coder reads. As 7-Zip has it."""
@@ -298,9 +332,9 @@ class FolderEncoder:
         """End the folder."""
         if self._pipeline is not None:
             yield from self._pipeline.drain()
-            yield self._encrypt_last(self._encoder.finish() if self._encoder else b"")
+            yield self._hash(self._encrypt_last(self._encoder.finish() if self._encoder else b""))
         elif self._first is not None:
-            yield self._whole(self._first)
+            yield self._hash(self._whole(self._first))
         self.close()
 
     def close(self) -> None:
@@ -316,7 +350,8 @@ class FolderEncoder:
     def _start(self) -> Pipeline[Chunk, memoryview]:
         encoder = self._encoder
         compress = [Stage(self._compress, parallel=encoder.parallel)] if encoder else []
-        pipeline = Pipeline[Chunk, memoryview]([*compress, Stage(self._encrypt)], self._threads, drop=Chunk.release)
+        stages = [*compress, Stage(self._encrypt), Stage(self._hash)]
+        pipeline = Pipeline[Chunk, memoryview](stages, self._threads, drop=Chunk.release)
         self._buffers = deque(bytearray(_ROOM) for _ in range(pipeline.depth + 1))
         return pipeline
 
@@ -338,6 +373,10 @@ class FolderEncoder:
         out = self._apply(chunk.data)
         chunk.release()
         return out
+
+    def _hash(self, packed: memoryview) -> memoryview:
+        self._hasher.update(packed)
+        return packed
 
     def _encrypt_last(self, data: Bytes) -> memoryview:
         """Encrypt the end of the data, and zeros up to a whole block. 7zAes has no other padding."""

@@ -65,6 +65,7 @@ def evidence(entry: Entry, header: spec.CentralHeader, around: Around) -> Eviden
         salt=around.head[: -crypto.VERIFIER_SIZE],
         name=entry.name,
         packing=f"{entry.method}, {entry.encryption or 'not encrypted'}, {entry.size} bytes",
+        rest="another local header",
     )
 
 
@@ -116,6 +117,8 @@ def with_tag(directory: bytes, ends: bytes, tag: bytes) -> tuple[bytes, bytes]:
 
 class Shown:
     """See `manifest.Shown`."""
+
+    count = None
 
     def __init__(self, source: Source, directory: Directory, authentic: Callable[[], bool]) -> None:
         self._source = source

@@ -25,6 +25,7 @@ from strongroom.formats.sevenzip.spec import EncodedHeader, Header, SignatureHea
 from strongroom.formats.sevenzip.streams import Folder, Stream, Streams
 from strongroom.formats.sevenzip.writer import Writer, check_password
 from strongroom.limits import MIB
+from strongroom.manifest.spec import RECORD_SIZE, TAIL_SIZE
 from strongroom.output import Patch, Piece
 from tests.helpers import noise, nothing_left, text
 
@@ -130,7 +131,7 @@ def decompressed(folder: Folder, data: bytes) -> bytes:
 
 
 def read(archive: bytes) -> Read:
-    """Take an archive apart; the header's pack stream follows the files', and the header that."""
+    """Take an archive apart; the header's pack stream follows the files', the manifest that, and the header all."""
     start = SignatureHeader.decode(archive[:32])
     assert 32 + start.offset + start.size == len(archive)
     front = archive[32 + start.offset :]
@@ -138,10 +139,11 @@ def read(archive: bytes) -> Read:
     outer = decode_header(front, 0, Limits())
     assert isinstance(outer, EncodedHeader)
     packed, plain = _folders(archive, outer.streams)
-    assert 32 + outer.streams.position + len(packed[0]) == 32 + start.offset
+    manifest = start.offset - outer.streams.position - len(packed[0])
     assert zlib.crc32(plain[0]) == outer.streams.folders[0].crc
     header = decode_header(plain[0], 0, Limits())
     assert isinstance(header, Header)
+    assert manifest in (0, len(header.files) * RECORD_SIZE + TAIL_SIZE)
     if header.streams.packs:
         assert header.streams.position == 0
         assert sum(pack.size for pack in header.streams.packs) == outer.streams.position
@@ -264,7 +266,7 @@ def test_salt_and_ivs() -> None:
 
 
 def test_random_comes_through_the_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Users' archives take salt and IVs from `os.urandom`, 16 bytes each, and from nowhere else."""
+    """Users' archives take salt and IVs from `os.urandom`, and from nowhere else; the salt has 10 bytes of it."""
     asked = []
 
     def urandom(size: int) -> bytes:
@@ -273,7 +275,7 @@ def test_random_comes_through_the_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("os.urandom", urandom)
     strongroom.seal({"a": b"1", "b": b"2"}, io.BytesIO(), format="7z", password="pass", threads=1)
-    assert asked == [16] * 3
+    assert asked == [10, 3, 16, 16]
 
 
 def test_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
