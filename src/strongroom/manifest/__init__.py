@@ -53,6 +53,11 @@ class Shown(Protocol):
         ...
 
     @property
+    def salt(self) -> bytes:
+        """The salt of the key that all of the archive shares, or nothing, where every entry has its own."""
+        ...
+
+    @property
     def count(self) -> int | None:
         """How many entries there are, where `fields` does not stand with them but apart; else None.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ASPECT_NAME: Final = ASPECTS.index("name")
 _ASPECT_DATA: Final = ASPECTS.index("data")
+_OTHER: Final = "its manifest is that of another archive, or of an earlier version of this one"
 _MOST_MISSING: Final = 1000  # numbers that are looked for, so that a forged count costs nothing
 
 
@@ -51,6 +52,8 @@ class _Diagnosis:
         self._moved: list[str] = []
 
     def say(self, count: int | None) -> list[str]:
+        if self._shown.salt and not self._key.marked(self._shown.salt):
+            return [_OTHER]
         records = [self._record(field) for field in self._shown.fields]
         self._names = {record.hints[0]: record.number for record in records if record}
         try:
@@ -62,7 +65,7 @@ class _Diagnosis:
         for position, record in enumerate(records):
             self._look(record, self._shown.evidence(position))
         if records and not self._order and not self._unrecorded:
-            return ["its manifest is that of another archive, or of an earlier version of this one"]
+            return [_OTHER]
         found = self._added + self._missing(count) + self._changed
         if self._order != sorted(self._order):
             found.append("the entries were put in another order")

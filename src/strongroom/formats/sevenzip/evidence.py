@@ -125,6 +125,12 @@ class Shown:
         self._digests: Digests | None = None
 
     @property
+    def salt(self) -> bytes:
+        """See `manifest.Shown`."""
+        header = self._outline.header
+        return b"" if isinstance(header, spec.Header) else next(iter(salts(header.streams.folders[0])), b"")
+
+    @property
     def oddities(self) -> list[str]:
         """See `manifest.Shown`."""
         return [f"{self._outline.origin} bytes were put before the archive"] if self._outline.origin else []

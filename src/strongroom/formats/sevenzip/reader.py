@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from strongroom.errors import FormatError, LimitError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK
 from strongroom.formats.marks import Marks
-from strongroom.formats.sevenzip import coders, crypto, directory, spec, stored
+from strongroom.formats.sevenzip import coders, crypto, directory, stored
 from strongroom.formats.sevenzip.digests import Digests
 from strongroom.formats.sevenzip.evidence import Shown, derive, described, salts
 from strongroom.limits import KIB, MIB
@@ -119,9 +119,7 @@ class Reader:
         guard.share(partial(derive, self._key))
         shown = Shown(self._source, outline, self._options.limits, load)
         guard.open(shown)
-        if not isinstance(outline.header, spec.Header):
-            for salt in salts(outline.header.streams.folders[0]):
-                guard.miss(salt, "its header was sealed with one")
+        guard.miss(shown.salt, "its header was sealed with one")
         archive = shown.archive()
         for salt in {salt for folder in archive.folders for salt in salts(folder)}:
             guard.miss(salt, "its entries were sealed with one")

@@ -118,6 +118,7 @@ def with_tag(directory: bytes, ends: bytes, tag: bytes) -> tuple[bytes, bytes]:
 class Shown:
     """See `manifest.Shown`."""
 
+    salt = b""
     count = None
 
     def __init__(self, source: Source, directory: Directory, authentic: Callable[[], bool]) -> None:
