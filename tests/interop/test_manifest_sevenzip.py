@@ -189,6 +189,7 @@ def test_the_iv_flip_on_an_archive_of_py7zr() -> None:
     attacked = join(body, forged(header, 0).encode())
     with py7zr.SevenZipFile(io.BytesIO(attacked), password=PASSWORD) as other:
         assert other.testzip() is None
+    with py7zr.SevenZipFile(io.BytesIO(attacked), password=PASSWORD) as other:
         factory = py7zr.io.BytesIOFactory(1 << 20)
         other.extractall(factory=factory)
     assert factory.products["letter.txt"].read() == LETTER.replace(b"0000100", b"9000100")

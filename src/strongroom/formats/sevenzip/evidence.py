@@ -33,7 +33,7 @@ _TIME: Final = Struct("<?Q")
 _ATTRIBUTES: Final = Struct("<???I")
 _DATA: Final = Struct("<QQI")
 _PLACE: Final = Struct("<Q")
-_CALC_LOG: Final = 63
+_MOST_POWER: Final = 63
 
 
 def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, rounds: int) -> Key:
@@ -42,7 +42,7 @@ def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, roun
     Raises `FormatError` for a number of rounds that no key of the format has.
     """
     power = rounds.bit_length() - 1
-    if 1 << power != rounds or power >= _CALC_LOG:
+    if 1 << power != rounds or power >= _MOST_POWER:
         message = f"the manifest's key takes {rounds} rounds, not a power of two"
         raise FormatError(message)
     own = key(crypto.AesProperties(power, stamp(front), b""))
@@ -97,7 +97,7 @@ def _time(ticks: int | None) -> bytes:
 
 def salts(folder: Folder) -> list[bytes]:
     """Return the salts of a folder's encryption."""
-    found = (coder.properties for coder in folder.coders if coder.method == spec.AES)
+    found = (coder.properties for coder in folder.coders if coders.method(coder) is coders.METHODS[spec.AES])
     return [crypto.AesProperties.decode(properties).salt for properties in found]
 
 

@@ -119,10 +119,9 @@ class Reader:
         guard.share(partial(derive, self._key))
         shown = Shown(self._source, outline, self._options.limits, load)
         guard.open(shown)
-        guard.miss(shown.salt, "its header was sealed with one")
         archive = shown.archive()
         for salt in {salt for folder in archive.folders for salt in salts(folder)}:
-            guard.miss(salt, "its entries were sealed with one")
+            self._miss(salt)
         if guard.covers_data and any(record.number >= len(shown.fields) for record in archive.records):
             message = f"the manifest has {len(shown.fields)} records for {len(archive.records)} entries"
             raise FormatError(message)
@@ -238,7 +237,11 @@ class Reader:
     # The password
 
     def _key(self, properties: crypto.AesProperties) -> crypto.Key:
-        """Return the key for a salt. An archive has one, or few; one that has thousands is there to keep us busy."""
+        """Return the key for a salt. An archive has one, or few; one that has thousands is there to keep us busy.
+
+        Nothing is decrypted past this place, so that here a manifest that was removed is missed in any case.
+        """
+        self._miss(properties.salt)
         if self._options.password is None:
             message = "the archive is encrypted, and no password was given"
             raise WrongKeyError(message)
@@ -287,6 +290,10 @@ class Reader:
         return True
 
     # The manifest
+
+    def _miss(self, salt: bytes) -> None:
+        if self._guard is not None:
+            self._guard.miss(salt, "the salt of its key says that it had one")
 
     @property
     def _guard(self) -> Guard | None:
