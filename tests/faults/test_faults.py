@@ -4,6 +4,7 @@ import errno
 import gc
 import io
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,13 @@ from typing import Any, Literal
 import pytest
 
 import strongroom
-from strongroom import OutputError, Secret, WriteRoom
+from strongroom import OutputError, WriteRoom
 from strongroom.flow import CHUNK
-from strongroom.formats.zip import crypto
-from strongroom.memory.slots import Slots
 from strongroom.room.base import Progress
 from strongroom.room.files import EntryFile, TextEntryFile
 from tests.helpers import listing, noise, nothing_left
+from tests.traits import TRAITS, Trait, each_method, each_pipe
 
-METHODS = ["store", "deflate", "zstd", "bzip2"]
 Mode = Literal["w", "wb"]
 
 
@@ -38,10 +37,17 @@ def threads(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@pytest.fixture(params=TRAITS, ids=str)
+def trait(request: pytest.FixtureRequest) -> Trait:
+    """Each format."""
+    found: Trait = request.param
+    return found
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
+def path(trait: Trait, tmp_path: Path) -> Iterator[Path]:
     """A place where an old archive stands, which must come out of every fault whole, and alone."""
-    target = tmp_path / "a.zip"
+    target = tmp_path / f"a{trait.suffix}"
     target.write_bytes(b"old")
     with nothing_left(tmp_path):
         yield target
@@ -88,7 +94,7 @@ class FailingRaw(io.RawIOBase):
 
 @pytest.mark.parametrize("chunk", [0, 1, 2, 9])
 @pytest.mark.parametrize("source", [failing_pieces, FailingFile, FailingRaw])
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_source_fails(path: Path, threads: int, method: str, chunk: int, source: Callable[[int], Any]) -> None:
     """What a source raises, at any chunk, arrives as it is."""
     with pytest.raises(Boom), create(path, threads, compression=method) as room:  # noqa: PT012 - leaving the block is what is tested
@@ -140,43 +146,46 @@ class BadEncoder:
 @pytest.mark.parametrize("chunk", [0, 1, 5, None])
 @pytest.mark.parametrize("size", [10, CHUNK + 1, 9 * CHUNK])
 def test_compressor_fails(
-    path: Path, threads: int, monkeypatch: pytest.MonkeyPatch, size: int, chunk: int | None, *, parallel: bool
+    trait: Trait,
+    path: Path,
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    chunk: int | None,
+    *,
+    parallel: bool,
 ) -> None:
     """What a compressor raises arrives as it is, from whichever thread."""
     bad = BadEncoder(chunk, parallel=parallel)
-    monkeypatch.setattr("strongroom.formats.zip.writer.encoder_for", lambda *_: bad)
-    with pytest.raises(Boom), create(path, threads) as room:
+    monkeypatch.setattr(trait.encoder, lambda *_: bad)
+    with pytest.raises(Boom), create(path, threads, compression="deflate") as room:
         room.write("a", noise(size))
 
 
-@pytest.mark.parametrize("call", [0, 1, 5])
-def test_cipher_fails(path: Path, threads: int, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    """What encryption raises arrives as it is."""
-    calls = iter(range(100))
+def failing(target: str, calls: int) -> Callable[..., Any]:
+    """Return what works as `target` for so many calls, and then fails."""
+    real = pkgutil.resolve_name(target)
+    left = iter(range(calls))
 
-    def fail(self: object, data: memoryview, out: memoryview) -> None:
-        if next(calls) == call:
+    def fail(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        if next(left, None) is None:
             raise Boom
+        return real(*arguments)
 
-    monkeypatch.setattr(crypto.Keystream, "apply", fail)
+    return fail
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5])
+def test_cipher_fails(trait: Trait, path: Path, threads: int, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    """What encryption raises arrives as it is."""
+    monkeypatch.setattr(trait.cipher, failing(trait.cipher, calls))
     with pytest.raises(Boom), create(path, threads, compression="store") as room:
         room.write("a", noise(9 * CHUNK))
 
 
-def test_key_derivation_fails(path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So with the derivation of keys, which runs ahead."""
-    real = crypto.Keys
-
-    class Failing(real):  # type: ignore[misc,valid-type]
-        made = 0
-
-        def __init__(self, password: Secret, salt: bytes, key_bits: int, slots: Slots) -> None:
-            Failing.made += 1
-            if Failing.made > 3:
-                raise Boom
-            super().__init__(password, salt, key_bits, slots)
-
-    monkeypatch.setattr(crypto, "Keys", Failing)
+def test_key_derivation_fails(trait: Trait, path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So with the derivation of keys, which for ZIP runs ahead."""
+    monkeypatch.setattr(trait.key, failing(trait.key, trait.keys))
     room = create(path, threads)
     with pytest.raises(Boom), room:  # noqa: PT012 - leaving the block is what is tested
         for number in range(20):
@@ -204,17 +213,22 @@ class FailingStream(io.RawIOBase):
         return len(data)
 
 
+@each_pipe
 @pytest.mark.parametrize("room", [0, 100, CHUNK, 5 * CHUNK])
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(OSError(errno.EIO, "broken"), OutputError), (BrokenPipeError(), BrokenPipeError), (Boom(), Boom)],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_stream_fails(threads: int, room: int, error: BaseException, expected: type[BaseException]) -> None:
+def test_stream_fails(
+    trait: Trait, threads: int, room: int, error: BaseException, expected: type[BaseException]
+) -> None:
     """What a stream refuses is an OutputError; a broken pipe, and what is no matter of the disk, arrive as they are."""
     stream: Any = FailingStream(room, error)
     with nothing_left(), pytest.raises(expected):  # noqa: PT012 - leaving the block is what is tested
-        with strongroom.create(stream, format="zip", password="pass", compression="store", threads=threads) as archive:
+        with strongroom.create(
+            stream, format=trait.name, password="pass", compression="store", threads=threads
+        ) as archive:
             archive.write("a", noise(9 * CHUNK))
         pytest.fail("the error was lost")
 
@@ -295,12 +309,14 @@ def test_room_is_forgotten(path: Path, threads: int, mode: Mode | None) -> None:
     gc.collect()
 
 
-def test_forgotten_reading_leaves_nothing(tmp_path: Path, threads: int) -> None:
+def test_forgotten_reading_leaves_nothing(trait: Trait, tmp_path: Path, threads: int) -> None:
     """Files and pieces that are read in part, and Rooms that nobody closes, leave no thread and no descriptor."""
-    strongroom.seal({"a": noise(20 * CHUNK), "b": noise(10)}, tmp_path / "a.zip", password="pass", compression="store")
+    strongroom.seal(
+        {"a": noise(20 * CHUNK), "b": noise(10)}, tmp_path / f"a{trait.suffix}", password="pass", compression="store"
+    )
 
     def forget() -> None:
-        room = strongroom.open(tmp_path / "a.zip", password="pass", threads=threads)
+        room = strongroom.open(tmp_path / f"a{trait.suffix}", password="pass", threads=threads)
         room.open("a", "rb").read(10)
         wrapped = room.open("a")
         wrapped.buffer.read(10)
@@ -311,11 +327,11 @@ def test_forgotten_reading_leaves_nothing(tmp_path: Path, threads: int) -> None:
         forget()
 
 
-def test_reading_that_ends_in_the_middle(tmp_path: Path, threads: int) -> None:
+def test_reading_that_ends_in_the_middle(trait: Trait, tmp_path: Path, threads: int) -> None:
     """An exception of whoever reads leaves neither."""
-    strongroom.seal({"a": noise(20 * CHUNK)}, tmp_path / "a.zip", password="pass", compression="store")
+    strongroom.seal({"a": noise(20 * CHUNK)}, tmp_path / f"a{trait.suffix}", password="pass", compression="store")
     with nothing_left(tmp_path):
-        room = strongroom.open(tmp_path / "a.zip", password="pass", threads=threads)
+        room = strongroom.open(tmp_path / f"a{trait.suffix}", password="pass", threads=threads)
         with pytest.raises(Boom), room:  # noqa: PT012 - leaving the block is what is tested
             for _ in room.chunks("a"):
                 raise Boom
@@ -399,9 +415,9 @@ def test_ctrl_c_while_it_works(path: Path, threads: int, number: signal.Signals)
 
 
 @pytest.mark.parametrize("kind", ["unnamed", "hidden"])
-def test_kill(tmp_path: Path, threads: int, kind: str) -> None:
+def test_kill(trait: Trait, tmp_path: Path, threads: int, kind: str) -> None:
     """A kill leaves the old file whole, and at most one hidden file, which the next seal removes."""
-    path = tmp_path / "a.zip"
+    path = tmp_path / f"a{trait.suffix}"
     path.write_bytes(b"old")
     process = run(BUSY, path, threads, kind)
     assert process.stdout
@@ -409,19 +425,19 @@ def test_kill(tmp_path: Path, threads: int, kind: str) -> None:
     process.kill()
     process.communicate(timeout=20)
     assert path.read_bytes() == b"old"
-    left = [name for name in listing(tmp_path) if name != "a.zip"]
+    left = [name for name in listing(tmp_path) if name != f"a{trait.suffix}"]
     assert len(left) == (kind == "hidden")
     strongroom.seal({"a": b"new"}, path, password="pass", overwrite=True)
-    assert listing(tmp_path) == ["a.zip"]
+    assert listing(tmp_path) == [f"a{trait.suffix}"]
 
 
-def test_other_threads_are_left_alone(tmp_path: Path) -> None:
+def test_other_threads_are_left_alone(trait: Trait, tmp_path: Path) -> None:
     """Sealing works in a thread that is not the main one."""
     found = []
 
     def seal() -> None:
-        strongroom.seal({"a": noise(3 * CHUNK)}, tmp_path / "a.zip", password="pass")
-        with strongroom.open(tmp_path / "a.zip", password="pass") as room:
+        strongroom.seal({"a": noise(3 * CHUNK)}, tmp_path / f"a{trait.suffix}", password="pass")
+        with strongroom.open(tmp_path / f"a{trait.suffix}", password="pass") as room:
             found.append(room.read("a"))
 
     thread = threading.Thread(target=seal)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import listing, tool
+from tests.traits import Trait, each_format, each_method, each_pipe
 
 DATA = b"canary-of-the-data"
 PASSWORD = "canary-of-the-password"  # with no letter that strace would escape
@@ -163,26 +164,27 @@ def plaintext(size: int) -> bytes:
     return b"".join(b"%s %d\n" % (DATA, number) for number in range(size // 26))
 
 
-@pytest.mark.parametrize("method", ["store", "deflate", "zstd", "lzma"])
-def test_api(folder: Path, method: str) -> None:
+@each_method
+def test_api(folder: Path, trait: Trait, method: str) -> None:
     """Sealing opens one file for writing, which has no name until the end; reading opens none."""
-    archive = folder / "out" / "a.zip"
+    archive = folder / "out" / f"a{trait.suffix}"
     data = plaintext(1_300_000)
     found = trace(folder, ["-c", SEAL, str(archive), method], data)
     check(found)
     assert found.opened_for_writing() == [str(folder / "out")]
     (made,) = found.names_made()
-    assert "a.zip" in made
+    assert archive.name in made
     found = trace(folder, ["-c", READ, str(archive)], data)
     check(found)
     assert found.opened_for_writing() == []
     assert found.names_made() == []
-    assert listing(folder / "out") == ["a.zip"]
+    assert listing(folder / "out") == [archive.name]
 
 
-def test_api_replacing_a_file(folder: Path) -> None:
+@each_format
+def test_api_replacing_a_file(folder: Path, trait: Trait) -> None:
     """Replacing a file makes one hidden name, which becomes the file's own."""
-    archive = folder / "out" / "a.zip"
+    archive = folder / "out" / f"a{trait.suffix}"
     archive.write_bytes(b"old")
     code = """
 import os, sys, strongroom
@@ -193,7 +195,7 @@ strongroom.seal({"a": sys.stdin.buffer.read()}, sys.argv[1], password=password, 
     check(found)
     assert found.opened_for_writing() == [str(folder / "out")]
     assert len(found.names_made()) == 2
-    assert listing(folder / "out") == ["a.zip"]
+    assert listing(folder / "out") == [archive.name]
 
 
 STAGE = """
@@ -201,30 +203,32 @@ import os, sys, strongroom
 password = os.read(int(os.environ["FD"]), 99)
 with strongroom.RamFS() as ram, strongroom.FernetLayer(password=password) as layer:
     ram.pipe_file("/deep/a", sys.stdin.buffer.read())
-    strongroom.seal(ram, sys.argv[1] + ".zip", password=password)
-    with strongroom.create(sys.argv[1] + ".fernet.zip", password=password) as room:
+    strongroom.seal(ram, sys.argv[1] + sys.argv[2], password=password)
+    with strongroom.create(sys.argv[1] + ".fernet" + sys.argv[2], password=password) as room:
         room.write("a", ram.open("/deep/a"), layer=layer)
-    with strongroom.open(sys.argv[1] + ".fernet.zip", password=password) as room:
+    with strongroom.open(sys.argv[1] + ".fernet" + sys.argv[2], password=password) as room:
         assert room.read("a", layer=layer) == ram.cat_file("/deep/a")
-with strongroom.unseal(sys.argv[1] + ".zip", password=password) as ram:
+with strongroom.unseal(sys.argv[1] + sys.argv[2], password=password) as ram:
     os.write(1, ram.cat_file("/deep/a"))
 """
 
 
-def test_staging_and_layers(folder: Path) -> None:
+@each_format
+def test_staging_and_layers(folder: Path, trait: Trait) -> None:
     """A RAM file system and a layer write to the disk what an archive writes, and nothing beside."""
     data = plaintext(1_300_000)
-    found = trace(folder, ["-c", STAGE, str(folder / "out" / "a")], data)
+    found = trace(folder, ["-c", STAGE, str(folder / "out" / "a"), trait.suffix], data)
     check(found)
     assert found.output == data
     assert found.opened_for_writing() == [str(folder / "out")] * 2
     assert len(found.names_made()) == 2
-    assert listing(folder / "out") == ["a.fernet.zip", "a.zip"]
+    assert listing(folder / "out") == [f"a.fernet{trait.suffix}", f"a{trait.suffix}"]
 
 
-def test_command_line(folder: Path) -> None:
+@each_format
+def test_command_line(folder: Path, trait: Trait) -> None:
     """So with the command line, from standard input and from a command, to a file, and back through a pipe."""
-    archive, source = folder / "out" / "a.zip", folder / "source"
+    archive, source = folder / "out" / f"a{trait.suffix}", folder / "source"
     data = plaintext(1_300_000)
     source.write_bytes(data)
     with_password = ["--password-fd", "FD"]
@@ -238,8 +242,12 @@ def test_command_line(folder: Path) -> None:
         found = trace(folder, ["-c", CLI, *options], stdin)
         check(found)
         assert set(found.opened_for_writing()) - {"/dev/null", "/dev/tty"} == {str(folder / "out")}
-        assert listing(folder / "out") == ["a.zip"]
-    for options in (["ls"], ["verify", *with_password], ["cat", *with_password]):
+        assert listing(folder / "out") == [archive.name]
+    for options in (
+        ["ls", *with_password] if trait.hidden else ["ls"],
+        ["verify", *with_password],
+        ["cat", *with_password],
+    ):
         verb, *rest = options
         found = trace(folder, ["-c", CLI, verb, str(archive), *["a"] * (verb == "cat"), *rest])
         check(found)
@@ -248,11 +256,12 @@ def test_command_line(folder: Path) -> None:
     assert found.output == data
 
 
-def test_command_line_to_standard_output(folder: Path) -> None:
+@each_pipe
+def test_command_line_to_standard_output(folder: Path, trait: Trait) -> None:
     """An archive that goes to standard output opens no file at all."""
-    options = ["seal", "-", "--format", "zip", "--name", "a", "--password-fd", "FD", "-"]
+    options = ["seal", "-", "--format", trait.name, "--name", "a", "--password-fd", "FD", "-"]
     found = trace(folder, ["-c", CLI, *options], plaintext(1_300_000))
     check(found)
     assert set(found.opened_for_writing()) <= {"/dev/null", "/dev/tty"}
-    assert found.output.startswith(b"PK\x03\x04")
+    assert found.output.startswith(trait.magic)
     assert DATA not in found.output

@@ -1,0 +1,79 @@
+"""What the tests that all formats pass know of each: where formats differ by nature, that is data, not a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from strongroom.formats import FORMATS
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A format.
+
+    methods  its compressions
+    pipes    it can be written into a pipe
+    text     its passwords have to be text
+    hidden   its names take the password
+    encoder  for faults: what gives its writer a compressor, `cipher` encrypts a chunk, `key` derives a key
+    keys     for faults: how many keys are derived before one may fail in the middle of the archive
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    pipes: bool
+    text: bool
+    hidden: bool
+    encoder: str
+    cipher: str
+    key: str
+    keys: int
+
+    @property
+    def suffix(self) -> str:
+        """What its files' names end in."""
+        return FORMATS[self.name].suffixes[0]
+
+    @property
+    def magic(self) -> bytes:
+        """What its files begin with."""
+        return FORMATS[self.name].magic[0]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ZIP: Final = Trait(
+    name="zip",
+    methods=FORMATS["zip"].compressions,
+    pipes=True,
+    text=False,
+    hidden=False,
+    encoder="strongroom.formats.zip.writer.encoder_for",
+    cipher="strongroom.formats.zip.crypto.Keystream.apply",
+    key="strongroom.formats.zip.crypto.Keys",
+    keys=3,
+)
+SEVEN: Final = Trait(
+    name="7z",
+    methods=FORMATS["7z"].compressions,
+    pipes=False,
+    text=True,
+    hidden=True,
+    encoder="strongroom.formats.sevenzip.encoders.encoder_for",
+    cipher="strongroom.formats.sevenzip.writer.FolderEncoder._apply",
+    key="strongroom.formats.sevenzip.crypto.Key",
+    keys=0,
+)
+TRAITS: Final = (ZIP, SEVEN)
+assert {trait.name for trait in TRAITS} == set(FORMATS), "every format has to pass these tests"
+
+each_format: Final = pytest.mark.parametrize("trait", TRAITS, ids=str)
+each_pipe: Final = pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait.pipes], ids=str)
+each_method: Final = pytest.mark.parametrize(
+    ("trait", "method"),
+    [pytest.param(trait, method, id=f"{trait}-{method}") for trait in TRAITS for method in trait.methods],
+)
