@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -18,6 +19,9 @@ class Trait:
     pipes    it can be written into a pipe
     text     its passwords have to be text
     hidden   its names take the password
+    solid    small entries share a folder, and its method
+    rounds   of the key derivation that bounds the work of opening
+    encryption, packed_five, precision  what its entries say: the scheme, the size that five bytes have, times
     encoder  for faults: what gives its writer a compressor, `cipher` encrypts a chunk, `key` derives a key
     keys     for faults: how many keys are derived before one may fail in the middle of the archive
     """
@@ -27,6 +31,11 @@ class Trait:
     pipes: bool
     text: bool
     hidden: bool
+    solid: bool
+    rounds: int
+    encryption: str
+    packed_five: int
+    precision: timedelta
     encoder: str
     cipher: str
     key: str
@@ -52,6 +61,11 @@ ZIP: Final = Trait(
     pipes=True,
     text=False,
     hidden=False,
+    solid=False,
+    rounds=100_000,
+    encryption="AES-256 (AE-2)",
+    packed_five=5 + 28,
+    precision=timedelta(seconds=1),
     encoder="strongroom.formats.zip.writer.encoder_for",
     cipher="strongroom.formats.zip.crypto.Keystream.apply",
     key="strongroom.formats.zip.crypto.Keys",
@@ -63,6 +77,11 @@ SEVEN: Final = Trait(
     pipes=False,
     text=True,
     hidden=True,
+    solid=True,
+    rounds=1 << 19,
+    encryption="AES-256",
+    packed_five=16,
+    precision=timedelta(microseconds=1),
     encoder="strongroom.formats.sevenzip.encoders.encoder_for",
     cipher="strongroom.formats.sevenzip.writer.FolderEncoder._apply",
     key="strongroom.formats.sevenzip.crypto.Key",

@@ -145,7 +145,7 @@ class BadEncoder:
 @pytest.mark.parametrize("parallel", [True, False])
 @pytest.mark.parametrize("chunk", [0, 1, 5, None])
 @pytest.mark.parametrize("size", [10, CHUNK + 1, 9 * CHUNK])
-def test_compressor_fails(
+def test_compressor_fails(  # noqa: PLR0917 - every size, at every place, on every format
     trait: Trait,
     path: Path,
     threads: int,

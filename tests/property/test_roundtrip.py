@@ -79,7 +79,7 @@ def test_what_goes_in_comes_out(
             assert buffer == value
 
 
-def archive_of(  # noqa: PLR0913 - all that may make a difference, or may not
+def archive_of(  # noqa: PLR0917 - all that may make a difference, or may not
     trait: Trait,
     data: bytes,
     how: str,

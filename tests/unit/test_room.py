@@ -36,23 +36,44 @@ from strongroom import (
 from strongroom.flow import CHUNK
 from strongroom.limits import MIB
 from tests.helpers import listing, noise, nothing_left, text
+from tests.traits import TRAITS, ZIP, Trait
 
 PASSWORD = "pass"
-METHODS = ["store", "deflate", "zstd", "lzma", "bzip2", "xz"]
+_HERE: dict[str, Trait] = {"trait": ZIP}
+
+
+@pytest.fixture(autouse=True, params=TRAITS, ids=str)
+def trait(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Trait:
+    """Each test runs on every format, in which the helpers below seal."""
+    monkeypatch.setitem(_HERE, "trait", request.param)
+    return _HERE["trait"]
+
+
+def here() -> str:
+    """The name of the format that is tested."""
+    return _HERE["trait"].name
+
+
+only_zip = pytest.mark.parametrize("trait", [ZIP], ids=str, indirect=True)  # for what another format does not have
+
+
+def called(stem: str) -> str:
+    """The name of a file of the format that is tested."""
+    return stem + _HERE["trait"].suffix
 
 
 def create(path: Any = None, **options: Any) -> WriteRoom:  # noqa: ANN401 - wrong types are tried too
     """Begin an archive in memory or at a path."""
     stream = io.BytesIO() if path is None else path
     if not isinstance(stream, (str, Path)):
-        options.setdefault("format", "zip")
+        options.setdefault("format", here())
     return strongroom.create(stream, password=PASSWORD, **options)
 
 
 def sealed(data: dict[str, Any], **options: Any) -> io.BytesIO:  # noqa: ANN401 - wrong types are tried too
     """Seal into memory."""
     stream = io.BytesIO()
-    strongroom.seal(data, stream, format="zip", password=PASSWORD, **options)
+    strongroom.seal(data, stream, format=here(), password=PASSWORD, **options)
     return stream
 
 
@@ -67,7 +88,7 @@ def opened(archive: Any, **options: Any) -> ReadRoom:  # noqa: ANN401 - wrong ty
 @pytest.mark.parametrize("kind", [str, Path])
 def test_four_lines(tmp_path: Path, kind: Callable[[Path], Any]) -> None:
     """What goes in comes out, by bytes, by file and by stream."""
-    path = kind(tmp_path / "case-42.zip")
+    path = kind(tmp_path / called("case-42"))
     with nothing_left(), strongroom.create(path, password=PASSWORD) as room:
         room.write("secret_data.txt", b"xyz" * 10)
         room.write("file", io.BytesIO(b"from a file"))
@@ -90,7 +111,7 @@ def test_password_types() -> None:
     with Secret("pass") as secret:
         for password in ("pass", b"pass", bytearray(b"pass"), memoryview(b"pass"), secret):
             stream = io.BytesIO()
-            strongroom.seal({"a": b"1"}, stream, format="zip", password=password)
+            strongroom.seal({"a": b"1"}, stream, format=here(), password=password)
             with opened(stream) as room:
                 assert room.read("a") == b"1"
         assert secret == b"pass"
@@ -181,7 +202,7 @@ def test_names_that_collide(first: str, second: str) -> None:
             room.write(second, b"")
 
 
-def test_folders() -> None:
+def test_folders(trait: Trait) -> None:
     """Folders may be added before or after what is in them, and are entries without data."""
     stream = io.BytesIO()
     with create(stream) as room:
@@ -195,7 +216,7 @@ def test_folders() -> None:
         assert [(entry.name, entry.kind) for entry in read] == [
             ("before", "directory"), ("before/a", "file"), ("after/a", "file"), ("after", "directory"),
         ]  # fmt: skip
-        assert not read.entries[0].encrypted
+        assert read.entries[0].encrypted is trait.hidden
         assert read.read("before") == b""
         assert read.verify().ok
 
@@ -218,8 +239,8 @@ def test_text_into_a_binary_file() -> None:
         file.write("text")  # type: ignore[arg-type]
 
 
-def test_times() -> None:
-    """A time is aware, comes back in UTC in whole seconds, and is the current one if none is given."""
+def test_times(trait: Trait) -> None:
+    """A time is aware, comes back in UTC as exactly as the format has it, and is the current one if none is given."""
     stream = io.BytesIO()
     now = datetime.now(UTC)
     cases = {
@@ -241,13 +262,13 @@ def test_times() -> None:
         found = {entry.name: entry.modified for entry in read}
     assert all(moment.tzinfo is UTC for moment in found.values())
     assert found["east"] == found["pushed"] == cases["east"]
-    assert found["odd"] == cases["odd"].replace(microsecond=0)
+    assert timedelta(0) <= cases["odd"] - found["odd"] < trait.precision
     assert found["old"] == cases["old"]
     assert found["early"] == cases["early"]
     assert abs(found["now"] - now) < timedelta(seconds=60)
 
 
-def test_entries() -> None:
+def test_entries(trait: Trait) -> None:
     """A Room lists what is complete, with all that the archive tells, and a reader sees the same."""
     stream = io.BytesIO()
     with create(stream, compression="store") as room:
@@ -269,8 +290,8 @@ def test_entries() -> None:
         assert tuple(read) == read.entries
         first = read.entries[0]
     assert isinstance(first, Entry)
-    assert (first.name, first.kind, first.size, first.packed_size) == ("a", "file", 5, 5 + 28)
-    assert (first.mode, first.method, first.encryption, first.encrypted) == (0o100640, "store", "AES-256 (AE-2)", True)
+    assert (first.name, first.kind, first.size, first.packed_size) == ("a", "file", 5, trait.packed_five)
+    assert (first.mode, first.method, first.encryption, first.encrypted) == (0o100640, "store", trait.encryption, True)
     with pytest.raises(AttributeError):
         first.name = "b"  # type: ignore[misc]
 
@@ -284,11 +305,17 @@ def test_only_names_are_contained() -> None:
         assert 5 not in read
 
 
-@pytest.mark.parametrize("compression", [None, *METHODS])
-def test_compression(compression: str | None) -> None:
-    """Every method is used where it helps, and noise is stored; the default is deflate."""
+@pytest.mark.parametrize(
+    ("trait", "compression"),
+    [(trait, method) for trait in TRAITS for method in (None, *trait.methods)],
+    indirect=["trait"],
+    ids=str,
+)
+def test_compression(trait: Trait, compression: str | None) -> None:
+    """Every method is used where it helps, and noise is stored, where it is not solid; the default is the first."""
     with opened(sealed({"text": text(10_000), "noise": noise(10_000)}, compression=compression)) as read:
-        assert [entry.method for entry in read] == [compression or "deflate", "store"]
+        method = compression or trait.methods[0]
+        assert [entry.method for entry in read] == [method, method if trait.solid else "store"]
         assert read.verify().ok
 
 
@@ -302,15 +329,15 @@ def test_compression(compression: str | None) -> None:
 def test_options_that_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     """An option that does not fit is a ValueError before a file is made."""
     with nothing_left(tmp_path), pytest.raises(ValueError):
-        strongroom.create(tmp_path / "a.zip", password=PASSWORD, **options)
+        strongroom.create(tmp_path / called("a"), password=PASSWORD, **options)
 
 
 def test_without_a_password(tmp_path: Path) -> None:
     """A ZIP without a password is a ValueError; nothing is ever written unencrypted."""
     with nothing_left(tmp_path), pytest.raises(ValueError):
-        strongroom.create(tmp_path / "a.zip")
+        strongroom.create(tmp_path / called("a"))
     with pytest.raises(TypeError):
-        strongroom.create(tmp_path / "a.zip", password=5)  # type: ignore[arg-type]
+        strongroom.create(tmp_path / called("a"), password=5)  # type: ignore[arg-type]
 
 
 def test_format_by_suffix(tmp_path: Path) -> None:
@@ -320,7 +347,7 @@ def test_format_by_suffix(tmp_path: Path) -> None:
     for name in ("a", "zip", "a.zip.x", "a.rar"):
         with pytest.raises(ValueError):
             strongroom.create(tmp_path / name, password=PASSWORD)
-    strongroom.seal({"a": b""}, tmp_path / "other", password=PASSWORD, format="zip")
+    strongroom.seal({"a": b""}, tmp_path / "other", password=PASSWORD, format=here())
     with pytest.raises(ValueError):
         strongroom.create(io.BytesIO(), password=PASSWORD)
 
@@ -339,7 +366,7 @@ def test_open_goes_by_content(tmp_path: Path) -> None:
 def test_exception_in_an_entry_poisons(tmp_path: Path, mode: Literal["w", "wb"]) -> None:
     """Where an exception left an entry's block, `close` raises OutputError, though the exception was swallowed."""
     with nothing_left(tmp_path):
-        with pytest.raises(OutputError), create(tmp_path / "a.zip") as room:  # noqa: PT012 - leaving the block is what is tested
+        with pytest.raises(OutputError), create(tmp_path / called("a")) as room:  # noqa: PT012 - leaving the block is what is tested
             room.write("a", b"1")
             with pytest.raises(ZeroDivisionError), room.open("b", mode) as file:  # noqa: PT012 - leaving the block is what is tested
                 file.write("2" if mode == "w" else b"2")  # type: ignore[arg-type]
@@ -352,13 +379,13 @@ def test_exception_in_an_entry_poisons(tmp_path: Path, mode: Literal["w", "wb"])
 
 def test_exception_in_the_block_discards(tmp_path: Path) -> None:
     """An exception in the Room's own block arrives as it is, and the old file is untouched."""
-    (tmp_path / "a.zip").write_bytes(b"old")
+    (tmp_path / called("a")).write_bytes(b"old")
     with nothing_left(tmp_path):
-        room = create(tmp_path / "a.zip", overwrite=True)
+        room = create(tmp_path / called("a"), overwrite=True)
         with pytest.raises(ZeroDivisionError), room:  # noqa: PT012 - leaving the block is what is tested
             room.write("a", noise(5_000_000))
             raise ZeroDivisionError
-    assert (tmp_path / "a.zip").read_bytes() == b"old"
+    assert (tmp_path / called("a")).read_bytes() == b"old"
 
 
 def test_exception_of_a_source_poisons(tmp_path: Path) -> None:
@@ -368,7 +395,7 @@ def test_exception_of_a_source_poisons(tmp_path: Path) -> None:
         yield b"1"
         raise ZeroDivisionError
 
-    with nothing_left(tmp_path), pytest.raises(OutputError), create(tmp_path / "a.zip") as room:  # noqa: PT012 - leaving the block is what is tested
+    with nothing_left(tmp_path), pytest.raises(OutputError), create(tmp_path / called("a")) as room:  # noqa: PT012 - leaving the block is what is tested
         with pytest.raises(ZeroDivisionError):
             room.write("a", failing())
         room.close()
@@ -376,12 +403,12 @@ def test_exception_of_a_source_poisons(tmp_path: Path) -> None:
 
 def test_close_is_enough(tmp_path: Path) -> None:
     """Without a block, `close` makes the archive appear; a second one does nothing."""
-    room = create(tmp_path / "a.zip")
+    room = create(tmp_path / called("a"))
     room.write("a", b"1")
     assert listing(tmp_path) == []
     room.close()
     room.close()
-    with opened(tmp_path / "a.zip") as read:
+    with opened(tmp_path / called("a")) as read:
         assert read.read("a") == b"1"
     for use in (lambda: room.write("b", b""), lambda: room.mkdir("b"), lambda: room.open("b", "wb")):
         with pytest.raises(ValueError):
@@ -405,17 +432,17 @@ def test_closed_entry() -> None:
 
 def test_existing_file(tmp_path: Path) -> None:
     """An existing file needs `overwrite`."""
-    (tmp_path / "a.zip").write_bytes(b"old")
+    (tmp_path / called("a")).write_bytes(b"old")
     with pytest.raises(OutputExistsError):
-        create(tmp_path / "a.zip")
-    strongroom.seal({"a": b"1"}, tmp_path / "a.zip", password=PASSWORD, overwrite=True)
-    with opened(tmp_path / "a.zip") as read:
+        create(tmp_path / called("a"))
+    strongroom.seal({"a": b"1"}, tmp_path / called("a"), password=PASSWORD, overwrite=True)
+    with opened(tmp_path / called("a")) as read:
         assert read.read("a") == b"1"
 
 
 def test_verify_reads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify=True` notices a disk that gives back something else, and then nothing appears."""
-    with create(tmp_path / "good.zip", verify=True) as room:
+    with create(tmp_path / called("good"), verify=True) as room:
         room.write("a", noise(100))
         room.write("large", noise(17 << 20))
         room.mkdir("folder")
@@ -427,9 +454,9 @@ def test_verify_reads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return real(descriptor, changed, offset)
 
     monkeypatch.setattr(os, "pwrite", bad_disk)
-    with nothing_left(tmp_path), pytest.raises(TamperedError), create(tmp_path / "bad.zip", verify=True) as room:
+    with nothing_left(tmp_path), pytest.raises(TamperedError), create(tmp_path / called("bad"), verify=True) as room:
         room.write("a", noise(100))
-    with create(tmp_path / "unnoticed.zip") as room:
+    with create(tmp_path / called("unnoticed")) as room:
         room.write("a", noise(100))
     with pytest.raises(ValueError):
         create(verify=True)
@@ -471,7 +498,7 @@ def test_progress_of_seal(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(bytes(23))
     told = []
     strongroom.seal(
-        tmp_path, io.BytesIO(), format="zip", password=PASSWORD, progress=lambda *values: told.append(values)
+        tmp_path, io.BytesIO(), format=here(), password=PASSWORD, progress=lambda *values: told.append(values)
     )
     assert told == [(100, 123), (123, 123)]
 
@@ -504,7 +531,7 @@ def test_seal_a_mapping_or_one_object(tmp_path: Path) -> None:
         ({}, None, []),
     ]:
         stream = io.BytesIO()
-        strongroom.seal(source, stream, name=name, format="zip", password=PASSWORD)  # type: ignore[call-overload]
+        strongroom.seal(source, stream, name=name, format=here(), password=PASSWORD)  # type: ignore[call-overload]
         with opened(stream) as read:
             assert [entry.name for entry in read] == expected
             assert read.verify().ok
@@ -514,7 +541,7 @@ def test_seal_a_mapping_or_one_object(tmp_path: Path) -> None:
 def test_seal_refuses(tmp_path: Path, source: Any, name: str | None) -> None:  # noqa: ANN401 - wrong types are tried too
     """Text, data without a name and a mapping with one are the caller's mistake, before a file is made."""
     with nothing_left(tmp_path), pytest.raises((TypeError, ValueError)):
-        strongroom.seal(source, tmp_path / "a.zip", name=name, password=PASSWORD)
+        strongroom.seal(source, tmp_path / called("a"), name=name, password=PASSWORD)
 
 
 def test_seal_into_the_folder_that_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,14 +556,15 @@ def test_seal_into_the_folder_that_is_sealed(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "open", refusing)
     with pytest.warns(StrongroomWarning):
-        strongroom.seal(tmp_path, tmp_path / "a.zip", name="x", password=PASSWORD)
-    with opened(tmp_path / "a.zip") as read:
+        strongroom.seal(tmp_path, tmp_path / called("a"), name="x", password=PASSWORD)
+    with opened(tmp_path / called("a")) as read:
         assert [entry.name for entry in read] == ["x", "x/file"]
 
 
 # Streams
 
 
+@only_zip
 def test_into_a_pipe_and_out_of_one() -> None:
     """An archive goes through a pipe, written with data descriptors, and is read from one."""
     ours, theirs = os.pipe()
@@ -544,7 +572,7 @@ def test_into_a_pipe_and_out_of_one() -> None:
 
     def write() -> None:
         with open(theirs, "wb", buffering=0) as pipe:  # noqa: PTH123
-            strongroom.seal(data, pipe, format="zip", password=PASSWORD)
+            strongroom.seal(data, pipe, format=here(), password=PASSWORD)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -558,7 +586,7 @@ def test_into_the_middle_of_a_stream() -> None:
     """An archive may follow other bytes, for which nobody vouches; the stream stays open to its owner."""
     stream = io.BytesIO()
     stream.write(b"#!/bin/sh\n")
-    strongroom.seal({"a": noise(CHUNK + 1)}, stream, format="zip", password=PASSWORD)
+    strongroom.seal({"a": noise(CHUNK + 1)}, stream, format=here(), password=PASSWORD)
     assert not stream.closed
     with pytest.raises(TamperedError):
         opened(stream)
@@ -585,7 +613,7 @@ def test_manifest_policies() -> None:
     for policy in ("auto", "required", "ignore"):
         with opened(archive, manifest=policy) as read:
             assert read.verify().manifest == "verified"
-    with strongroom.open(archive) as read, pytest.raises(WrongKeyError):
+    with pytest.raises(WrongKeyError), strongroom.open(archive) as read:
         read.verify()
     with pytest.raises(ValueError, match="password"):
         strongroom.open(archive, manifest="required")
@@ -596,15 +624,16 @@ def test_manifest_policies() -> None:
 def test_verifying_demands_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read again from the disk must have one."""
     monkeypatch.setattr("strongroom.room.make_sealer", lambda *_: None)
-    with pytest.raises(TamperedError), create(tmp_path / "a.zip", verify=True) as room:
+    with pytest.raises(TamperedError), create(tmp_path / called("a"), verify=True) as room:
         room.write("a", b"1")
     assert listing(tmp_path) == []
 
 
+@only_zip
 def test_manifest_without_a_password() -> None:
     """Folders can be verified without one, and then the report says what was not checked."""
     stream = io.BytesIO()
-    with create(stream, format="zip") as room:
+    with create(stream, format=here()) as room:
         room.mkdir("folder")
     with strongroom.open(stream) as read:
         assert (read.verify().ok, read.verify().manifest) == (True, "unchecked")
@@ -614,11 +643,11 @@ def test_manifest_without_a_password() -> None:
         strongroom.open(stream, password="another")
 
 
-def test_rounds_are_bounded() -> None:
+def test_rounds_are_bounded(trait: Trait) -> None:
     """A manifest that asks for more work than allowed is refused before any."""
     with pytest.raises(LimitError):
-        opened(sealed({"a": b"1"}), limits=Limits(kdf_work=99_999))
-    assert opened(sealed({"a": b"1"}), limits=Limits(kdf_work=100_000)).read("a") == b"1"
+        opened(sealed({"a": b"1"}), limits=Limits(kdf_work=trait.rounds - 1))
+    assert opened(sealed({"a": b"1"}), limits=Limits(kdf_work=trait.rounds)).read("a") == b"1"
 
 
 def test_missing_names() -> None:
@@ -659,7 +688,7 @@ def test_read_into(size: int, compression: str) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 3 * CHUNK, 17 << 20])
-@pytest.mark.parametrize("compression", ["store", "zstd"])
+@pytest.mark.parametrize("compression", ["store", "deflate"])
 def test_read_into_leaves_nothing_of_what_is_forged(size: int, compression: str) -> None:
     """Where the data was changed, the buffer holds none of it."""
     archive = bytearray(sealed({"a": noise(size)}, compression=compression).getvalue())
@@ -671,7 +700,7 @@ def test_read_into_leaves_nothing_of_what_is_forged(size: int, compression: str)
         assert buffer == bytes(size)
 
 
-SHAPES = {"store": 3 * CHUNK + 77, "deflate": 3 * CHUNK + 77, "zstd": 2 * CHUNK, "store, large": 18 * CHUNK + 5}
+SHAPES = {"store": 3 * CHUNK + 77, "deflate": 3 * CHUNK + 77, "bzip2": 2 * CHUNK, "store, large": 18 * CHUNK + 5}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -761,7 +790,7 @@ def _interrupted() -> Iterator[memoryview]:
 
 def test_a_file_that_changes_is_noticed_again(tmp_path: Path) -> None:
     """Where the archive changed under a large entry that is being read, every read says so, and none hangs."""
-    path = tmp_path / "a.zip"
+    path = tmp_path / called("a")
     size = 20 * CHUNK
     strongroom.seal({"a": noise(size)}, path, password=PASSWORD, compression="store")
     with opened(path) as read, read.open("a", "rb") as file:
@@ -833,10 +862,10 @@ def test_chunks() -> None:
 
 def test_verify_reports_each_damage() -> None:
     """A report names every entry that is damaged, and none that is not."""
-    data = {name: noise(5000, seed) for seed, name in enumerate("abcd")}
+    data = {name: noise(CHUNK, seed) for seed, name in enumerate("abcd")}
     archive = bytearray(sealed(data, compression="store").getvalue())
-    for name in "bd":
-        archive[archive.index(data_start(archive, name)) + 100] ^= 1
+    for eighth in (3, 7):  # the middle of the second and the last
+        archive[len(archive) * eighth // 8] ^= 1
     with opened(io.BytesIO(archive)) as read:
         report = read.verify()
         assert read.read("a") == data["a"]
@@ -849,20 +878,19 @@ def test_verify_reports_each_damage() -> None:
     assert report.entries == read.entries
 
 
-def data_start(archive: bytearray, name: str) -> bytes:
-    """The local header of an entry."""
-    place = archive.index(b"PK\x03\x04")
-    while archive[place + 30 : place + 31] != name.encode():
-        place = archive.index(b"PK\x03\x04", place + 4)
-    return bytes(archive[place : place + 31])
-
-
 def test_wrong_password() -> None:
-    """A wrong password is a WrongKeyError at once, and without one names are listed and nothing is read."""
+    """A wrong password is a WrongKeyError at once, and without one nothing is read."""
     archive = sealed({"a": b"1", "b": b"2"})
     with pytest.raises(WrongKeyError):
         strongroom.open(archive, password="wrong")
-    with strongroom.open(archive) as read:
+    with pytest.raises(WrongKeyError), strongroom.open(archive) as read:
+        read.read("a")
+
+
+@only_zip
+def test_names_without_a_password() -> None:
+    """Where names are not encrypted they are listed without one, and nothing is read."""
+    with strongroom.open(sealed({"a": b"1", "b": b"2"})) as read:
         assert [entry.name for entry in read] == ["a", "b"]
         for use in (lambda: read.read("a"), read.verify, lambda: read.open("a", "rb")):
             with pytest.raises(WrongKeyError):
@@ -872,9 +900,9 @@ def test_wrong_password() -> None:
 @pytest.mark.parametrize("junk", [b"", b"PK", b"PK\x05\x06", noise(5000), b"\0" * 100])
 def test_what_is_no_archive(tmp_path: Path, junk: bytes) -> None:
     """Other files are a FormatError, and leave no descriptor open."""
-    (tmp_path / "a.zip").write_bytes(junk)
+    (tmp_path / called("a")).write_bytes(junk)
     with nothing_left(), pytest.raises(FormatError):
-        opened(tmp_path / "a.zip")
+        opened(tmp_path / called("a"))
 
 
 def test_open_refuses_options(tmp_path: Path) -> None:
@@ -913,10 +941,10 @@ def refusals() -> Iterator[Case]:
         raise ZeroDivisionError
 
     def seal(password: str, **options: Any) -> None:  # noqa: ANN401 - wrong types are tried too
-        options.setdefault("format", "zip")
+        options.setdefault("format", here())
         strongroom.seal({"a": b"1"}, options.pop("path", None) or io.BytesIO(), password=password, **options)
 
-    yield "too long", lambda: seal(CANARY * 5), ValueError
+    yield "too long", lambda: seal(CANARY * 500), ValueError
     yield "NUL", lambda: seal(CANARY + "\0"), ValueError
     yield "lone surrogate", lambda: seal(CANARY + "\ud800"), ValueError
     yield "lone surrogate, reading", lambda: strongroom.open(archive, password=CANARY + "\udfff"), ValueError
@@ -952,7 +980,7 @@ def test_no_error_shows_the_password(case: Case) -> None:
 def test_rooms_do_not_show_the_password() -> None:
     """The repr of a Room, and of all that it holds, shows none."""
     stream = io.BytesIO()
-    with strongroom.create(stream, format="zip", password=CANARY) as room:
+    with strongroom.create(stream, format=here(), password=CANARY) as room:
         room.write("a", b"1")
         shown = repr(room) + repr(vars(room)) + repr(room._options)
     with strongroom.open(stream, password=CANARY) as read:
@@ -961,6 +989,7 @@ def test_rooms_do_not_show_the_password() -> None:
     assert CANARY not in shown
 
 
+@only_zip
 @pytest.mark.parametrize(
     ("password", "warned"),
     [("p" * 64, 0), ("p" * 65, 1), ("p" * 99, 1), ("pässword", 1), (b"\xff", 1), ("ä" * 40, 2), (" ~", 0)],
@@ -970,7 +999,7 @@ def test_passwords_that_are_warned_of(password: str | bytes, warned: int) -> Non
     stream = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with strongroom.create(stream, format="zip", password=password) as room:
+        with strongroom.create(stream, format=here(), password=password) as room:
             room.write("a", b"1")
     assert [warning.category for warning in caught] == [StrongroomWarning] * warned
     assert {warning.filename for warning in caught} <= {__file__}
@@ -980,12 +1009,13 @@ def test_passwords_that_are_warned_of(password: str | bytes, warned: int) -> Non
         assert read.read("a") == b"1"
 
 
+@only_zip
 @pytest.mark.parametrize("password", ["", b"", "p" * 100, "ä" * 50, "a\0b", "\0", "\ud800", "a\udc80"])
 @pytest.mark.filterwarnings("ignore::strongroom.StrongroomWarning")
 def test_passwords_that_are_refused(tmp_path: Path, password: str | bytes) -> None:
     """Nothing, more than 99 bytes, NULs and lone surrogates are a ValueError, and no file is made."""
     with nothing_left(tmp_path), pytest.raises(ValueError):
-        strongroom.create(tmp_path / "a.zip", password=password)
+        strongroom.create(tmp_path / called("a"), password=password)
 
 
 def test_closing_wipes_the_password() -> None:
@@ -1016,7 +1046,7 @@ def test_errors_have_one_root() -> None:
 def test_closed_room_checks_nothing(tmp_path: Path) -> None:
     """A Room that is closed says so, also where its archive is in memory."""
     archive = io.BytesIO()
-    strongroom.seal({"a": b"x"}, archive, format="zip", password="pass")
+    strongroom.seal({"a": b"x"}, archive, format=here(), password="pass")
     with strongroom.open(archive, password="pass") as room:
         pass
     with pytest.raises(ValueError):
@@ -1028,14 +1058,14 @@ def test_closed_room_checks_nothing(tmp_path: Path) -> None:
 def test_time_outside_the_calendar(tmp_path: Path) -> None:
     """A time that has no place in UTC's years is the caller's mistake."""
     moment = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))
-    with strongroom.create(tmp_path / "a.zip", password="pass") as room, pytest.raises(ValueError):
+    with strongroom.create(tmp_path / called("a"), password="pass") as room, pytest.raises(ValueError):
         room.write("a", b"", modified=moment)
 
 
 @pytest.mark.parametrize("use", ["write", "close", "read"])
 def test_forked_child(tmp_path: Path, use: str) -> None:
     """In a forked child a Room refuses, and so seals nothing under a password that reads as zeros there."""
-    path = tmp_path / "a.zip"
+    path = tmp_path / called("a")
     strongroom.seal({"a": b"x"}, path, password="pass")
     before = path.read_bytes()
     room: strongroom.ReadRoom | strongroom.WriteRoom
@@ -1095,7 +1125,7 @@ def test_a_refused_name_is_not_taken() -> None:
         lambda word: strongroom.create("a.zip", password=word, compression="none"),
         lambda word: strongroom.create("a.zip", password=word, threads=0),
         lambda word: strongroom.create("a.zip", password=word, recipients=["age1"]),
-        lambda word: strongroom.create(io.BytesIO(), format="zip", password=word, verify=True),
+        lambda word: strongroom.create(io.BytesIO(), format=here(), password=word, verify=True),
         lambda word: strongroom.open("a.zip", password=word, threads=0),
         lambda word: strongroom.seal(Path("missing"), "a.zip", password=word),
         lambda word: strongroom.seal("text", "a.zip", password=word),
