@@ -5,14 +5,18 @@ Handing them out would leave copies. And who shares no code with the writer shar
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from strongroom.audit.needles import of_aes_key, of_hmac_key
+import strongroom
+from strongroom.audit.needles import of_aes_key, of_fernet_key, of_hmac_key
+from strongroom.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +37,9 @@ _START_SIZE: Final = 32
 _AES: Final = b"\x24\x06\xf1\x07\x01"  # a coder with properties and an ID of 4 bytes (7zFormat, "Folder"), and the ID
 _SIZES: Final = 2
 _COUNTERS: Final = 1 << 12  # rounds that are hashed at once
+
+_RECORD: Final = ".fernet.json"
+_SCRYPT_MEMORY: Final = 256 * MIB
 
 
 def of_zip(archive: Path, password: bytes) -> Iterator[Needle]:
@@ -85,6 +92,15 @@ def of_7z_salt(name: str, password: bytes, salt: bytes, power: int) -> Iterator[
     yield from of_hmac_key(f"key of the manifest of {name}", hmac.digest(middle, _MANIFEST + b"7z\x01", "sha256"))
 
 
+def of_fernet(archive: Path, password: bytes) -> Iterator[Needle]:
+    """Give the keys of the Fernet tokens in an archive that come from a password (docs/design.md, "Layers")."""
+    with strongroom.open(archive, password=password) as room:
+        for entry in room:
+            if entry.name.endswith(_RECORD):
+                key = _fernet_key(password, room.read(entry.name))
+                yield from of_fernet_key(f"Fernet key of {entry.name} in {archive.name}", key)
+
+
 # What an audit asks for again after each step.
 
 
@@ -102,6 +118,17 @@ def _7z_key(password: bytes, salt: bytes, power: int) -> bytes:
         numbers = range(start, min(start + _COUNTERS, 1 << power))
         key.update(b"".join(front + number.to_bytes(8, "little") for number in numbers))
     return key.digest()
+
+
+@lru_cache
+def _fernet_key(password: bytes, record: bytes) -> bytes:
+    how = json.loads(record)
+    salt = base64.b64decode(how["salt"])
+    if how["kdf"] == "scrypt":
+        return hashlib.scrypt(
+            password, salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_SCRYPT_MEMORY, dklen=_KEY
+        )
+    return hashlib.pbkdf2_hmac("sha256", password, salt, how["iterations"])
 
 
 KEYS: Final[dict[str, Callable[[Path, bytes], Iterator[Needle]]]] = {"zip": of_zip, "7z": of_7z}
