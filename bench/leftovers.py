@@ -5,7 +5,6 @@ All of them get the password and the data in the same way, and none is hardened 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import threading
@@ -17,8 +16,8 @@ from typing import IO, Final, cast
 
 from bench.measure import MIB, Case, Setting
 from strongroom.audit import child
-from strongroom.audit.keys import of_zip
-from strongroom.audit.needles import Needle, of_aes_key, of_password, of_plaintext
+from strongroom.audit.keys import of_7z_salt, of_zip
+from strongroom.audit.needles import Needle, of_password, of_plaintext
 from strongroom.audit.proof import canaries
 from strongroom.audit.scanner import Memory, Search
 from strongroom.memory.restart import SETTINGS
@@ -119,12 +118,7 @@ def leftovers(tool: str, folder: Path) -> Mapping[str, int]:
 def _keys(folder: Path, password: bytes) -> Iterator[Needle]:
     for archive in folder.glob("*.zip"):
         yield from of_zip(archive, password)
-    # py7zr has no salt and 2^19 rounds, which are one hash over password and counter (7-Zip, 7zAes.cpp, CalcKey).
-    text = password.decode().encode("utf-16-le")
-    key = hashlib.sha256()
-    for counter in range(1 << 19):
-        key.update(text + counter.to_bytes(8, "little"))
-    yield from of_aes_key("7z key", key.digest())
+    yield from of_7z_salt("py7zr.7z", password, b"", 19)  # py7zr has no salt, and 2^19 rounds as everyone
 
 
 def left(setting: Setting) -> Iterator[Case]:

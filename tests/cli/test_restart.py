@@ -36,13 +36,14 @@ def told(desk: Desk, *flags: str, **more: str) -> tuple[list[str], dict[str, str
         {},
         {"PYTHONMALLOC": "pymalloc"},
         {"GLIBC_TUNABLES": "glibc.malloc.arena_max=3:glibc.malloc.check=0", "PYTHONMALLOC": "default", "OTHER": "1"},
+        {"LD_BIND_NOW": ""},
     ],
     ids=str,
 )
 def test_settings_are_ours_alone(desk: Desk, users: dict[str, str]) -> None:
     """We run with the settings, and with the user's own beside them; what we run has the user's environment."""
     ours, its, _ = told(desk, **users)
-    assert "PYTHONMALLOC=malloc" in ours
+    assert {"PYTHONMALLOC=malloc", "LD_BIND_NOW=1"} <= set(ours)
     tunables = ":".join(":".join(ours).split(":GLIBC_TUNABLES=")[1:])  # glibc splits them up in place
     assert tunables.startswith(users.get("GLIBC_TUNABLES", ""))
     assert "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0" in tunables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyzipper
 from cryptography.fernet import Fernet
 
 import strongroom
-from examples import fernet_zip, plain_zip, ram_fernet_zip
+from examples import fernet_zip, plain_zip, ram_fernet_7z, ram_fernet_zip
 from strongroom import FernetLayer, StrongroomWarning
 from tests.helpers import listing, tool
 
@@ -64,11 +65,36 @@ def test_ram_fernet_zip(tmp_path: Path) -> None:
         assert room.read("hidden_dir/notes.txt", layer=layer) == b"for the second password only"
 
 
-@pytest.mark.parametrize("name", ["plain_zip", "fernet_zip", "ram_fernet_zip"])
+def test_ram_fernet_7z(tmp_path: Path) -> None:
+    """Both entries come back, 7-Zip takes the archive for whole, and without the password no name is to be had."""
+    assert ram_fernet_7z.main(tmp_path, PASSWORD, INNER) == (bytes(range(256)), b"for the second password")
+    path = tmp_path / "case.7z"
+    subprocess.run([tool("7zz"), "t", f"-p{PASSWORD.decode()}", path], check=True, stdout=subprocess.DEVNULL)
+    assert "notes".encode("utf-16-le") not in path.read_bytes()
+    listed = subprocess.run([tool("7zz"), "l", "-pno", path], capture_output=True, check=False)
+    assert listed.returncode != 0
+    assert b"notes" not in listed.stdout
+
+
+def test_what_the_popular_pipe_into_7zz_exposes(tmp_path: Path) -> None:
+    """While 7zz waits for its data, everyone reads the password and the name in /proc; the name stays in the file."""
+    path = tmp_path / "case.7z"
+    command = [tool("7zz"), "a", "-sinotes.txt", f"-p{PASSWORD.decode()}", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        arguments = Path(f"/proc/{process.pid}/cmdline")
+        assert arguments.stat().st_mode & stat.S_IROTH
+        shown = arguments.read_bytes().split(b"\0")
+        process.communicate(b"secret")
+    assert process.returncode == 0
+    assert {b"-p" + PASSWORD, b"-sinotes.txt"} <= set(shown)
+    assert "notes.txt".encode("utf-16-le") in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["plain_zip", "fernet_zip", "ram_fernet_zip", "ram_fernet_7z"])
 def test_as_scripts(tmp_path: Path, name: str) -> None:
     """Each runs by itself and makes one archive, which is the owner's alone."""
     command = [sys.executable, str(ROOT / f"examples/{name}.py")]
     subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     (path,) = tmp_path.iterdir()
-    assert path.suffix == ".zip"
+    assert path.suffix[1:] == name.rpartition("_")[2]
     assert path.stat().st_mode & 0o777 == 0o600

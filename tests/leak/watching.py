@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import threading
@@ -13,16 +14,40 @@ from pathlib import Path
 from typing import IO, cast
 
 from strongroom.audit import child, needles
-from strongroom.audit.keys import of_zip
+from strongroom.audit.keys import KEYS, of_7z_salt, of_fernet
 from strongroom.audit.needles import Needle
 from strongroom.audit.proof import canaries
 from strongroom.audit.scanner import Memory, Scan, Search
+from strongroom.formats import FORMATS
 from strongroom.memory.restart import SETTINGS
 
-# The same child, in which no memory is hidden from a scan.
-UNCOVER = "import sys; from strongroom.memory import pages; pages.has_memfd_secret = False"
-VISIBLE = ("-c", f"{UNCOVER}; from strongroom.audit import child; child.main(sys.argv[1])")
-HIDDEN = ("-m", "strongroom.audit.child")
+# The same child, of which we also know the keys of a RamFS, and of a 7z that was never finished.
+KNOWN = """
+import sys
+from pathlib import Path
+from strongroom.audit import child
+from strongroom.formats.sevenzip.crypto import Key
+from strongroom.layers.token import decode_key
+from strongroom.memory import pages
+from strongroom.memory.secret import SecretBuffer
+
+job = child.Job.decode(sys.argv[1])
+stage, derive = child.STEPS["RamFS"], Key.__init__
+
+def staged(work):
+    with memoryview(work.key) as text:
+        SecretBuffer.random = lambda size: decode_key(text)
+        stage(work)
+
+def derived(key, password, salt, *rest):
+    Path(job.folder, f"{salt.hex()}.salt").touch()
+    derive(key, password, salt, *rest)
+
+child.STEPS["RamFS"], Key.__init__ = staged, derived
+"""
+MAIN = "child.main(sys.argv[1])"
+HIDDEN = ("-c", f"{KNOWN}{MAIN}")
+VISIBLE = ("-c", f"{KNOWN}pages.has_memfd_secret = False; {MAIN}")  # in which no memory is hidden from a scan
 SIZES = {"small": 30, "middle": 300_000, "large": 20 << 20}
 
 
@@ -38,9 +63,15 @@ class Canaries:
         """All forms of it, and the keys of the archives in `folder`."""
         yield from needles.of_password(self.password)
         yield from needles.of_plaintext(self.canary)
+        yield from needles.of_fernet_key("key that was given", self.key)
         yield from needles.of_aes_key("key that was given", self.key)
-        for archive in folder.glob("*.zip"):
-            yield from of_zip(archive, self.password)
+        for row in FORMATS.values():
+            for archive in folder.glob(f"*{row.suffixes[0]}"):
+                yield from KEYS[row.name](archive, self.password)
+        for archive in folder.glob(f"{child.FERNET}.*"):
+            yield from of_fernet(archive, self.password)
+        for path in folder.glob("*.salt"):
+            yield from of_7z_salt("a 7z", self.password, bytes.fromhex(path.stem), 19)
 
 
 @dataclass
@@ -64,7 +95,7 @@ def watched(
     folder: Path,
     steps: Sequence[str] = (),
     *,
-    methods: Sequence[str] = (),
+    archives: Sequence[str] = (),
     sizes: Mapping[str, int] = SIZES,
     program: Sequence[str] = VISIBLE,
     hardened: bool = True,
@@ -75,7 +106,7 @@ def watched(
     given = given or Canaries()
     job = child.Job(
         folder=str(folder),
-        archives={f"{method}.zip": method for method in methods},
+        archives={name: Path(name).stem for name in archives},
         sizes=dict(sizes),
         password_size=len(given.password),
         harden=hardened,
@@ -88,7 +119,7 @@ def watched(
             for data in stdin:
                 pipe.write(data)
             for _ in steps:
-                pipe.write(given.password)
+                pipe.write(given.password + base64.urlsafe_b64encode(given.key))
                 for size in sizes.values():
                     pipe.write(canaries(given.canary, size))
 

@@ -1,7 +1,7 @@
 """The process that is watched: it seals and reads canaries with the real code, wipes what is its own, and stops.
 
-It runs as `python -m strongroom.audit.child`. A `Job` comes as JSON in its argument; the password and the plaintext,
-which nobody may see there, come through standard input, straight into memory that it wipes.
+It runs as `python -m strongroom.audit.child`. A `Job` comes as JSON in its argument; the password, a Fernet key and the
+plaintext, which nobody may see there, come through standard input, straight into memory that it wipes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ from strongroom.memory.secret import Secret, SecretBuffer, wipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from strongroom.fs.file import RamFile
+    from strongroom.room.files import EntryFile
+
+KEY_TEXT: Final = 44
+"""The size of a Fernet key in base64."""
+
+FERNET: Final = "fernet"
+"""The name, without a suffix, of archives whose entries are under Fernet."""
+
+_RAM: Final = "ram"
 _PIECE: Final = 10_007  # bytes that are pushed at once: no multiple of a block, a page or a chunk
 
 
@@ -60,10 +70,25 @@ class Job:
 class _Work:
     """What a step works with."""
 
-    def __init__(self, job: Job, password: Secret, data: dict[str, bytearray]) -> None:
+    def __init__(self, job: Job, password: Secret, key: Secret, data: dict[str, bytearray]) -> None:
         self.password = password
+        self.key = key
         self.data = data
         self.archives = {Path(job.folder, name): method for name, method in job.archives.items()}
+
+    def one_a_format(self, stem: str) -> dict[Path, str]:
+        """Return an archive of each format, and its method."""
+        return {path.with_name(stem + path.suffix): method for path, method in self.archives.items()}
+
+    def buffer(self) -> bytearray:
+        """Return memory for any of the entries."""
+        return bytearray(max(map(len, self.data.values())))
+
+
+def _push(data: bytearray, file: EntryFile | RamFile) -> None:
+    with memoryview(data) as view:
+        for start in range(0, len(view), _PIECE):
+            file.write(view[start : start + _PIECE])
 
 
 def _seal(work: _Work) -> None:
@@ -72,14 +97,13 @@ def _seal(work: _Work) -> None:
         with strongroom.create(path, password=work.password, compression=method) as room:
             for name, data in work.data.items():
                 room.write(name, data)
-                with room.open(f"{name}, pushed", "wb") as file, memoryview(data) as view:
-                    for start in range(0, len(view), _PIECE):
-                        file.write(view[start : start + _PIECE])
+                with room.open(f"{name}, pushed", "wb") as file:
+                    _push(data, file)
 
 
 def _read(work: _Work) -> None:
     """By `read_into`, as a file, in pieces, and by `verify`."""
-    buffer = bytearray(max(map(len, work.data.values())))
+    buffer = work.buffer()
     for path in work.archives:
         with strongroom.open(path, password=work.password) as room:
             for entry in room.entries:
@@ -125,11 +149,48 @@ def _interrupt(work: _Work) -> None:
                 sealed.write("interrupted", pieces())
 
 
+def _fernet(work: _Work) -> None:
+    """Under Fernet, by a key and by a password, and back."""
+    shortest = min(work.data, key=lambda name: len(work.data[name]))
+    by_key = strongroom.FernetLayer(key=work.key)
+    by_password = strongroom.FernetLayer(password=work.password)
+    by_scrypt = strongroom.FernetLayer(password=work.password, kdf="scrypt")
+    with by_key, by_password, by_scrypt:
+        layers = {name: (name, by_key) for name in work.data}
+        layers |= {"by password": (shortest, by_password), "by scrypt": (shortest, by_scrypt)}
+        for path, method in work.one_a_format(FERNET).items():
+            with strongroom.create(path, password=work.password, compression=method) as room:
+                for name, (source, layer) in layers.items():
+                    room.write(name, work.data[source], layer=layer)
+            with strongroom.open(path, password=work.password) as sealed:
+                for name, (_, layer) in layers.items():
+                    sealed.read(name, layer=layer)
+
+
+def _ram(work: _Work) -> None:
+    """Staged in a RamFS, sealed from there, and unsealed into another one."""
+    buffer = work.buffer()
+    for path, method in work.one_a_format(_RAM).items():
+        with strongroom.RamFS() as ram:
+            ram.mkdir("/folder")
+            for name, data in work.data.items():
+                with ram.open(f"/folder/{name}", "wb") as file:
+                    _push(data, file)
+            strongroom.seal(ram, path, password=work.password, compression=method)
+        with strongroom.unseal(path, password=work.password) as ram:
+            for name in work.data:
+                with ram.open(f"/folder/{name}", "rb") as file:
+                    file.readinto(buffer)
+    wipe(buffer)
+
+
 STEPS: Final[dict[str, Callable[[_Work], None]]] = {
     "seal": _seal,
     "read": _read,
     "wrong password": _wrong_password,
     "interrupt": _interrupt,
+    "Fernet": _fernet,
+    "RamFS": _ram,
 }
 
 
@@ -193,13 +254,14 @@ def fill(buffer: bytearray | SecretBuffer) -> None:
 
 def _step(job: Job, step: str) -> None:
     """Do a step, and wipe what it was done with; what is then left is what strongroom left."""
-    typed = bytearray(job.password_size)
+    typed, key_text = bytearray(job.password_size), bytearray(KEY_TEXT)
     fill(typed)
+    fill(key_text)
     data = {name: bytearray(size) for name, size in job.sizes.items()}
-    with Secret.take(typed) as password:
+    with Secret.take(typed) as password, Secret.take(key_text) as key:
         for buffer in data.values():
             fill(buffer)
-        STEPS[step](_Work(job, password, data))
+        STEPS[step](_Work(job, password, key, data))
     for buffer in data.values():
         wipe(buffer)
 

@@ -6,6 +6,7 @@ and derives the archives' keys by itself, looks for them.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 from strongroom.audit import child, needles
 from strongroom.audit.disk import scan_folder, scan_process, temporary_folders
-from strongroom.audit.keys import KEYS
+from strongroom.audit.keys import KEYS, of_fernet
 from strongroom.audit.report import Measure, Report
 from strongroom.audit.scanner import Memory, Search
 from strongroom.audit.tracer import Tracer
@@ -42,6 +43,7 @@ SIZES: Final = {"30 bytes": 30, "300 KB": 300 * 1000, "2.5 MiB": 5 * MIB // 2}
 
 _LINE: Final = 64
 _CANARY: Final = 16
+_KEY: Final = 32
 _KINDS: Final[tuple[Kind, ...]] = ("heap", "maps", "stack")
 _ALLOWED: Final = "by its own user, unlike other hardened processes: nobody but root could look into them"
 _STACK: Final = "memory: stack"
@@ -53,6 +55,7 @@ _NOT_SEEN: Final = (
     "memory that was given back to the kernel, which gives it to others only once it is zeroed",
     "swap space and hibernation images: `strongroom doctor` tells of them",
     "keys that the child makes for itself alone, such as those of a RamFS, and hash states between two blocks",
+    "the key of a 7z that was never finished, which has its salt nowhere",
 )
 
 
@@ -83,6 +86,7 @@ class _Audit:
         self._since = time.time() - 1  # file systems have coarser clocks
         self._password = secrets.token_hex(_CANARY).encode()
         self._canary = secrets.token_bytes(_CANARY)
+        self._key = secrets.token_bytes(_KEY)
         self._readable = os.geteuid() != 0
         self._hardened: list[dict[str, str]] = []
         self._size = 0
@@ -125,7 +129,7 @@ class _Audit:
         """Give the child what it seals, anew for each step."""
         with suppress(BrokenPipeError), pipe:
             for _ in self._job.steps:
-                pipe.write(self._password)
+                pipe.write(self._password + base64.urlsafe_b64encode(self._key))
                 for size in SIZES.values():
                     pipe.write(canaries(self._canary, size))
                 pipe.flush()
@@ -179,10 +183,10 @@ class _Audit:
     def _needles(self) -> Iterator[Needle]:
         yield from needles.of_password(self._password)
         yield from needles.of_plaintext(self._canary)
+        yield from needles.of_fernet_key("Fernet key", self._key)
+        for path in self._work.glob(f"{child.FERNET}.*"):
+            yield from of_fernet(path, self._password)
         for row in FORMATS.values():
-            if row.name not in KEYS:
-                self._unseen.append(f"keys of {row.name}, which are not derived here")
-                continue
             for path in self._work.glob(f"*{row.suffixes[0]}"):
                 yield from KEYS[row.name](path, self._password)
 

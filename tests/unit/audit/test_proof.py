@@ -13,13 +13,15 @@ from strongroom.errors import StrongroomError
 from tests.helpers import listing, nothing_left
 
 START = child.start
+STEPS = dict(child.STEPS)
 SMALL = {"30 bytes": 30, "2 MiB": 2 << 20}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One method, and less data."""
+    """One method, less data, and two steps."""
     monkeypatch.setattr(proof, "SIZES", SMALL)
+    monkeypatch.setattr(child, "STEPS", {name: STEPS[name] for name in ("seal", "read")})
     row = proof.FORMATS["zip"]
     monkeypatch.setattr(proof, "FORMATS", {"zip": type(row)(**{**_fields(row), "compressions": ("deflate",)})})
 
@@ -43,12 +45,13 @@ def counts(report: Report) -> dict[tuple[str, str], int | None]:
 
 def test_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of strongroom itself nothing is found, nothing is left, and the files that it opened are all told of."""
+    monkeypatch.setattr(child, "STEPS", STEPS)
     with nothing_left(tmp_path):
         report = audited(tmp_path, monkeypatch)
     assert report.ok
     assert not {place for place, _ in counts(report)} - {"memory: stack"}
     assert {file.program for file in report.opened} == {"python"}
-    assert len(report.opened) == 2
+    assert len(report.opened) == 4
     assert "overwritten" in report.setting["hardened"]
 
 
