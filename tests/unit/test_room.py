@@ -1018,6 +1018,14 @@ def test_passwords_that_are_refused(tmp_path: Path, password: str | bytes) -> No
         strongroom.create(tmp_path / called("a"), password=password)
 
 
+@pytest.mark.parametrize("more", ["\0", "\0\0\0"])
+def test_a_password_that_ends_in_nuls(more: str) -> None:
+    """HMAC fills a key up with NULs: a password that has some at its end is a wrong one all the same."""
+    archive = sealed({"a": b"1"})
+    with pytest.raises(WrongKeyError):
+        strongroom.open(archive, password=PASSWORD + more)
+
+
 def test_closing_wipes_the_password() -> None:
     """A Room's own copy of the password is wiped when it ends, however it ends."""
     room = create()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack, cast, get_args, overload
 
+from strongroom.errors import WrongKeyError
 from strongroom.flow import as_bytes, default_threads
 from strongroom.formats import FORMATS, Format, ReaderOptions, WriterOptions
 from strongroom.limits import Limits
@@ -149,6 +150,7 @@ def open(
     limits = limits or Limits()
     try:
         threads = _threads(threads)
+        _refuse_nul(secret)
         _check_policy(manifest, secret)
         source = open_source(path, limits)
         row = _known(format) if format else _detect(source)
@@ -325,6 +327,15 @@ def _output(
         message = "an archive that goes into a stream cannot be read again to verify it"
         raise ValueError(message)
     return StreamOutput(path)
+
+
+def _refuse_nul(password: Secret | None) -> None:
+    """Refuse what no archive of ours is sealed with. HMAC fills keys up with NULs, so that "pw" and two of them fit."""
+    if password is not None:
+        with memoryview(password) as view:
+            if 0 in view:
+                message = "the password has a NUL byte, at which many tools end it: no archive is sealed with one"
+                raise WrongKeyError(message)
 
 
 def _threads(threads: int | None) -> int:
