@@ -51,7 +51,7 @@ def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, roun
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An entry's part of a folder: its number there, size and CRC-32, and the SHA-256 of the folder's pack streams."""
+    """An entry's part of a folder: its number there, size and CRC-32, and the digests of the folder's pack streams."""
 
     folder: Folder
     packs: tuple[Stream, ...]
@@ -165,7 +165,7 @@ class Shown:
 
 
 def described(archive: Archive, record: Record, digests: tuple[bytes, ...]) -> Evidence:
-    """Return the evidence of an entry whose folder's pack streams have these SHA-256."""
+    """Return the evidence of an entry whose folder's pack streams have these digests."""
     if record.folder is None:
         return evidence(record.file, None)
     folder = archive.folders[record.folder]

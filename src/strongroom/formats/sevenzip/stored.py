@@ -5,13 +5,14 @@ In CBC mode every block is decrypted with the ciphertext before it, which is the
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from strongroom.flow import CHUNK, Pipeline, Stage
 from strongroom.formats.sevenzip import crypto, spec
+from strongroom.formats.sevenzip.digests import join
 from strongroom.memory.secret import wipe
 
 if TYPE_CHECKING:
@@ -56,47 +57,46 @@ class Job:
 
 
 def fill(job: Job, target: memoryview) -> bytes:
-    """Decrypt into `target`, and return the SHA-256 of what was read.
+    """Decrypt into `target`, and return the digest of what was read.
 
     Raises `ValueError` where the data changes on the way.
     """
-    place, iv = job.data.place, job.data.properties.iv
-    hasher = sha256()
-    last = iv.ljust(crypto.IV_SIZE, b"\0")
+    place = job.data.place
+    last = job.data.properties.iv.ljust(crypto.IV_SIZE, b"\0")
+    iv = last
 
-    def decrypt(number: int) -> tuple[int, memoryview]:
+    def decrypt(number: int) -> tuple[bytes, bytes, bytes]:
+        """Return the block before a chunk, its last block, and its SHA-256."""
         packed, spare = slots[number % len(slots)]
         start = number * CHUNK
         packed = packed[: crypto.BLOCK + min(CHUNK, place.size - start)]
         if start:
             job.source.read_into(place.offset + start - crypto.BLOCK, packed)
         else:
-            packed[: crypto.BLOCK] = last
+            packed[: crypto.BLOCK] = iv
             job.source.read_into(place.offset, packed[crypto.BLOCK :])
         out = target[start:]
         direct = len(out) >= len(packed) + crypto.SLACK
         _decrypt(job.key, packed, out if direct else spare)
         if not direct:
-            out[: len(packed) - crypto.BLOCK] = spare[: min(len(out), len(packed) - crypto.BLOCK)]
+            count = min(len(out), len(packed) - crypto.BLOCK)
+            out[:count] = spare[:count]
             wipe(spare)
-        return place.offset + start, packed
+        job.see(place.offset + start, packed[crypto.BLOCK :])
+        return bytes(packed[: crypto.BLOCK]), bytes(packed[-crypto.BLOCK :]), sha256(packed[crypto.BLOCK :]).digest()
 
-    def hash_in_order(found: tuple[int, memoryview]) -> None:
-        nonlocal last
-        offset, packed = found
-        if bytes(packed[: crypto.BLOCK]) != last:
-            message = "the data changed while it was read"
-            raise ValueError(message)
-        hasher.update(packed[crypto.BLOCK :])
-        job.see(offset, packed[crypto.BLOCK :])
-        last = bytes(packed[-crypto.BLOCK :])
-
-    with Pipeline[int, None]([Stage(decrypt, parallel=True), Stage(hash_in_order)], job.threads) as pipeline:
+    leaves = bytearray()
+    numbers = range(-(-place.size // CHUNK))
+    with Pipeline[int, tuple[bytes, bytes, bytes]]([Stage(decrypt, parallel=True)], job.threads) as pipeline:
         slots = [_slot() for _ in range(pipeline.depth + 1)]
-        for number in range(-(-place.size // CHUNK)):
-            deque(pipeline.push(number), maxlen=0)
-        deque(pipeline.drain(), maxlen=0)
-    return hasher.digest()
+        found = chain(chain.from_iterable(map(pipeline.push, numbers)), pipeline.drain())
+        for before, end, digest in found:
+            if before != last:
+                message = "the data changed while it was read"
+                raise ValueError(message)
+            leaves += digest
+            last = end
+    return join(leaves)
 
 
 def chunks(job: Job, before: Callable[[int], bytes], first: int) -> Iterator[memoryview]:

@@ -12,13 +12,13 @@ import zlib
 from collections import deque
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from strongroom.compression import CODECS, check_level
 from strongroom.flow import CHUNK, Chunk, Chunker, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.sevenzip import crypto, encoders, files, spec
+from strongroom.formats.sevenzip.digests import PackHash
 from strongroom.formats.sevenzip.evidence import Part, derive, evidence, whole
 from strongroom.formats.sevenzip.streams import BindPair, Coder, Folder, Stream, Streams
 from strongroom.limits import MIB, Limits
@@ -294,7 +294,7 @@ class FolderEncoder:
         self._first: Chunk | None = None
         self._pipeline: Pipeline[Chunk, memoryview] | None = None
         self._buffers: deque[bytearray] = deque((bytearray(),))
-        self._hasher = sha256()
+        self._hasher = PackHash()
 
     @property
     def method(self) -> str:
@@ -308,7 +308,7 @@ class FolderEncoder:
 
     @property
     def digest(self) -> bytes:
-        """The SHA-256 of the pack stream."""
+        """The digest of the pack stream."""
         return self._hasher.digest()
 
     def folder(self, crc: int | None = None) -> Folder:
