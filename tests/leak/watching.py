@@ -64,7 +64,6 @@ class Canaries:
         yield from needles.of_password(self.password)
         yield from needles.of_plaintext(self.canary)
         yield from needles.of_fernet_key("key that was given", self.key)
-        yield from needles.of_aes_key("key that was given", self.key)
         for row in FORMATS.values():
             for archive in folder.glob(f"*{row.suffixes[0]}"):
                 yield from KEYS[row.name](archive, self.password)
