@@ -33,7 +33,6 @@ _TIME: Final = Struct("<?Q")
 _ATTRIBUTES: Final = Struct("<???I")
 _DATA: Final = Struct("<QQI")
 _PLACE: Final = Struct("<Q")
-_MOST_POWER: Final = 63
 
 
 def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, rounds: int) -> Key:
@@ -41,11 +40,10 @@ def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, roun
 
     Raises `FormatError` for a number of rounds that no key of the format has.
     """
-    power = rounds.bit_length() - 1
-    if 1 << power != rounds or power >= _MOST_POWER:
+    if rounds.bit_count() != 1:
         message = f"the manifest's key takes {rounds} rounds, not a power of two"
         raise FormatError(message)
-    own = key(crypto.AesProperties(power, stamp(front), b""))
+    own = key(crypto.AesProperties(rounds.bit_length() - 1, stamp(front), b""))
     return Key.expand(own.secret, LABEL, front, rounds)
 
 
