@@ -421,7 +421,7 @@ def test_a_verifier_changed(archive: Apart) -> None:
         body = bytearray(part.body)
         body[position] ^= 1
         attacked = with_part(archive, part.name, replace(part, body=bytes(body)))
-        refused(attacked, "'alice.txt'", "another version" if position < 16 else "got another salt")
+        refused(attacked, "'alice.txt'", "another version" if position < 16 else "encrypted anew")
 
 
 def test_a_local_header_changed(archive: Apart) -> None:
