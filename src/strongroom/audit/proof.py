@@ -27,7 +27,7 @@ from strongroom.audit.keys import KEYS, of_fernet
 from strongroom.audit.report import Measure, Report
 from strongroom.audit.scanner import Memory, Search
 from strongroom.audit.tracer import Tracer
-from strongroom.errors import StrongroomError
+from strongroom.errors import StrongroomError, UnsupportedError
 from strongroom.formats import FORMATS
 from strongroom.limits import MIB
 
@@ -145,7 +145,7 @@ class _Audit:
 
         try:
             tracer = Tracer(process.pid)
-        except (OSError, NotImplementedError) as error:
+        except (OSError, UnsupportedError) as error:
             self._unseen.append(f"which files were opened for writing: {error}")
             for _ in self._job.steps:
                 child.resume(process.pid)

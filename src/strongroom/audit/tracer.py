@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from strongroom.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,14 +63,14 @@ class Opened:
 class Tracer:
     """Watches a child of this process, and ends it; nobody else may wait for this process's children meanwhile.
 
-    Raises `OSError` where the system refuses it, and `NotImplementedError` on a machine whose calls are not known here.
+    Raises `OSError` where the system refuses it, and `UnsupportedError` on a machine whose calls are not known here.
     """
 
     def __init__(self, pid: int) -> None:
         machine = platform.machine()
         if machine not in _OPENS:
             message = f"the system calls of {machine} are not known"
-            raise NotImplementedError(message)
+            raise UnsupportedError(message)
         self._opens = _OPENS[machine]
         self._arch = _MACHINES[machine]
         self._pid = pid

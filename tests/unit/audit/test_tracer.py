@@ -10,6 +10,7 @@ import pytest
 
 from strongroom.audit import child
 from strongroom.audit.tracer import Tracer
+from strongroom.errors import UnsupportedError
 
 WRITERS = {
     "Python": 'open(sys.argv[1], "w").close()',
@@ -104,3 +105,10 @@ def test_end_in_the_middle() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
     process.returncode = -9
+
+
+def test_a_machine_whose_calls_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There nothing is traced, and the error is one of ours."""
+    monkeypatch.setattr("platform.machine", lambda: "pdp11")
+    with pytest.raises(UnsupportedError):
+        Tracer(os.getpid())
