@@ -28,7 +28,7 @@ class Parts:
     def together(self, *, before: bytes = b"", gap: bytes = b"") -> bytes:
         """Put the file together; places and CRC-32s of the outer headers fit."""
         body = b"".join(self.packs) + gap
-        streams = replace(self.outer.streams, position=len(body), packs=(Stream(len(self.packed)),))
+        streams = self.outer.streams._replace(position=len(body), packs=(Stream(len(self.packed)),))
         outer = spec.EncodedHeader(streams).encode()
         start = spec.SignatureHeader(
             len(body) + len(self.packed) + len(self.manifest), len(outer), zlib.crc32(outer)
@@ -37,7 +37,7 @@ class Parts:
 
     def with_folder(self, folder: Folder) -> Parts:
         """The same with another record of the header's folder."""
-        return replace(self, outer=spec.EncodedHeader(replace(self.outer.streams, folders=(folder,))))
+        return replace(self, outer=spec.EncodedHeader(self.outer.streams._replace(folders=(folder,))))
 
     @property
     def folder(self) -> Folder:
@@ -60,11 +60,11 @@ class Parts:
     def with_header(self, header: spec.Header, password: str) -> Parts:
         """The same with another header, stored, as who has the password writes it."""
         data = header.encode()
-        properties = replace(self.properties, iv=bytes(range(16)))
+        properties = self.properties._replace(iv=bytes(range(16)))
         with Secret(password) as secret, crypto.Key(secret, properties.salt, 19, _LIMITS) as key:
             packed = bytes(key.encryptor(properties.iv).update(data + bytes(-len(data) % 16)))
         coders = Coder(spec.AES, properties.encode()), Coder(spec.COPY)
-        folder = replace(self.folder, coders=coders, sizes=(len(data), len(data)), crc=zlib.crc32(data))
+        folder = self.folder._replace(coders=coders, sizes=(len(data), len(data)), crc=zlib.crc32(data))
         outer = Streams(0, (), (folder,), ((Stream(len(data), folder.crc),),))
         return replace(self, packed=packed, outer=spec.EncodedHeader(outer))
 
@@ -102,9 +102,9 @@ def aes(folder: Folder) -> crypto.AesProperties:
 def with_aes(folder: Folder, properties: crypto.AesProperties) -> Folder:
     """The folder with another salt or IV."""
     coders = (
-        replace(coder, properties=properties.encode()) if coder.method == spec.AES else coder for coder in folder.coders
+        coder._replace(properties=properties.encode()) if coder.method == spec.AES else coder for coder in folder.coders
     )
-    return replace(folder, coders=tuple(coders))
+    return folder._replace(coders=tuple(coders))
 
 
 def flipped(data: bytes, position: int, mask: int = 1) -> bytes:

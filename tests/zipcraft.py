@@ -149,7 +149,7 @@ def join(
     start = len(out) - len(prefix)
     count = len(items)
     record = spec.EndRecord(0, 0, count, count, len(directory), start, len(comment))
-    out += directory + between + replace(record, **(end or {})).encode() + comment
+    out += directory + between + record._replace(**(end or {})).encode() + comment
     return bytes(out)
 
 
@@ -157,7 +157,7 @@ def zip64_end(count: int, size: int, start: int, *, locator: int | None = None, 
     """A ZIP64 end record and its locator, to stand between directory and end record."""
     record = spec.Zip64EndRecord(0, 45, 0, 0, count, count, size, start)
     place = start + size if locator is None else locator
-    return replace(record, **changes).encode() + spec.Zip64Locator(0, place, 1).encode()
+    return record._replace(**changes).encode() + spec.Zip64Locator(0, place, 1).encode()
 
 
 def flags_of(method: str) -> int:

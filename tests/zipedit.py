@@ -30,16 +30,16 @@ class Part:
     def but(self, **changes: Any) -> Part:  # noqa: ANN401 - a header's field
         """The same with other fields in both headers; `extra` goes before the central one's manifest."""
         rest = changes.pop("extra", None)
-        central, local = replace(self.central, **changes), replace(self.local, **changes)
+        central, local = self.central._replace(**changes), self.local._replace(**changes)
         if rest is not None:
-            local = replace(local, extra=rest)
-            central = replace(central, extra=rest)
+            local = local._replace(extra=rest)
+            central = central._replace(extra=rest)
         part = replace(self, central=central, local=local)
         return part if rest is None else part.with_manifest(self.manifest)
 
     def central_but(self, **changes: Any) -> Part:  # noqa: ANN401 - the same
         """The same with other fields in the central directory alone."""
-        return replace(self, central=replace(self.central, **changes))
+        return replace(self, central=self.central._replace(**changes))
 
     def with_manifest(self, data: bytes) -> Part:
         """The same with something else in the manifest's field; with no field where that is empty."""
@@ -60,7 +60,7 @@ class Apart:
         """The archive, with the offsets and counts that belong to its parts."""
         out, directory = bytearray(self.prefix), bytearray()
         for part in self.parts:
-            directory += replace(part.central, offset=len(out)).encode()
+            directory += part.central._replace(offset=len(out)).encode()
             out += part.local.encode() + part.body
         count, start = len(self.parts), len(out)
         end = spec.EndRecord(0, 0, count, count, len(directory), start, len(self.comment))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from strongroom.errors import FormatError, LimitError, UnsupportedError
 from strongroom.flow import CHUNK
@@ -63,8 +62,7 @@ class Decoder(Protocol):
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """What a decoder is made for: the size that the entry must come to, in bytes, and the bounds that hold.
 
     `end_mark` is False where only the size ends the data, which LZMA leaves to the writer.
@@ -75,8 +73,7 @@ class Request:
     end_mark: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codec:
+class Codec(NamedTuple):
     """A compression method. `encoder` takes a level; None where we only read.
 
     `apart` is what takes the place of a decoder where that runs in a process of its own.

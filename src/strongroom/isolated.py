@@ -11,11 +11,10 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from strongroom import isolated_worker as worker
 from strongroom.errors import FormatError, LimitError, StrongroomError, UnsupportedError
@@ -35,8 +34,7 @@ _LIBRARIES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """What a child is to decode: the size that the entry must come to, and the parameters of PPMd. Sizes in bytes."""
 
     size: int

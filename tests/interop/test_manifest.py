@@ -368,7 +368,7 @@ def test_ignored_where_it_is_read(archive: Apart) -> None:
     """What only reading an entry shows is told once, to who reads it."""
     parts = [part.with_manifest(b"") for part in archive.parts]
     cut = replace(archive, parts=[_added(zipcraft.aes("new", b"added")), *parts]).together()
-    other = replace(archive.parts[1], local=replace(archive.parts[1].local, version=20))
+    other = replace(archive.parts[1], local=archive.parts[1].local._replace(version=20))
     for attacked, state in ((cut, "removed"), (with_part(archive, "bob.txt", other), "changed")):
         with opened(attacked, manifest="ignore") as room:
             with pytest.warns(StrongroomWarning) as caught:
@@ -427,7 +427,7 @@ def test_a_verifier_changed(archive: Apart) -> None:
 def test_a_local_header_changed(archive: Apart) -> None:
     """What only the local header has is checked when the entry is read, and by `verify` and `extract`."""
     part = archive.parts[1]
-    attacked = with_part(archive, part.name, replace(part, local=replace(part.local, version=20)))
+    attacked = with_part(archive, part.name, replace(part, local=part.local._replace(version=20)))
     with opened(attacked) as room:
         assert room.read("alice.txt") == b"pay 100"
         with pytest.raises(TamperedError):
@@ -441,7 +441,7 @@ def test_a_local_header_changed(archive: Apart) -> None:
 def test_extract_makes_nothing(archive: Apart, tmp_path: Path) -> None:
     """Of an archive in which only a local header was changed."""
     part = archive.parts[1]
-    attacked = with_part(archive, part.name, replace(part, local=replace(part.local, version=20)))
+    attacked = with_part(archive, part.name, replace(part, local=part.local._replace(version=20)))
     with opened(attacked) as room, pytest.raises(TamperedError):
         room.extract(tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -138,13 +138,13 @@ def forged(header: spec.Header, index: int) -> spec.Header:
     streams = header.streams
     folder = streams.folders[index]
     iv = bytes(old ^ new for old, new in zip(aes(folder).iv.ljust(16, b"\0"), delta, strict=True))
-    changed = with_aes(folder, replace(aes(folder), iv=iv))
+    changed = with_aes(folder, aes(folder)._replace(iv=iv))
     crc = zlib.crc32(after)
     substreams = list(streams.substreams)
     substreams[index] = (Stream(len(after), crc),)
     folders = list(streams.folders)
-    folders[index] = replace(changed, crc=None if changed.crc is None else crc)
-    return replace(header, streams=replace(streams, folders=tuple(folders), substreams=tuple(substreams)))
+    folders[index] = changed._replace(crc=None if changed.crc is None else crc)
+    return header._replace(streams=streams._replace(folders=tuple(folders), substreams=tuple(substreams)))
 
 
 def plain_header(archive: bytes) -> tuple[bytes, spec.Header]:
@@ -201,7 +201,7 @@ def test_the_iv_flip_on_ours(parts: Parts) -> None:
     """Refused, also by who has the password and so reaches the IV, but cannot make the manifest's tags by hand."""
     for bit in range(16):
         iv = flipped(parts.properties.iv, bit)
-        attacked = parts.with_folder(with_aes(parts.folder, replace(parts.properties, iv=iv)))
+        attacked = parts.with_folder(with_aes(parts.folder, parts.properties._replace(iv=iv)))
         refused(attacked.together(), "header was changed")
     header = parts.header(PASSWORD)
     attacked = parts.with_header(forged(header, 0), PASSWORD)
@@ -282,7 +282,7 @@ def test_a_manifest_without_some_records(parts: Parts) -> None:
 
     def fewer(manifest: bytes) -> bytes:
         tail = Tail.decode(manifest[-TAIL_SIZE:])
-        return manifest[RECORD_SIZE:-TAIL_SIZE] + replace(tail, count=tail.count - 1).encode()
+        return manifest[RECORD_SIZE:-TAIL_SIZE] + tail._replace(entries=tail.entries - 1).encode()
 
     refused(with_manifest(parts, fewer), "'letter.txt' is number 1")
 
@@ -315,7 +315,7 @@ def test_another_salt(parts: Parts) -> None:
     salt = noise(16)
     assert keys.stamped(parts.properties.salt)
     assert not keys.stamped(salt)
-    attacked = parts.with_folder(with_aes(parts.folder, replace(parts.properties, salt=salt)))
+    attacked = parts.with_folder(with_aes(parts.folder, parts.properties._replace(salt=salt)))
     refused(attacked.together(), "another archive")
     with pytest.raises(WrongKeyError):
         opened(replace(attacked, manifest=b"").together())
@@ -324,7 +324,7 @@ def test_another_salt(parts: Parts) -> None:
 def test_a_plain_header_in_its_place(parts: Parts) -> None:
     """The folders need the salt, so that a header of the attacker's own has the stamp in it."""
     folder = Folder(
-        (replace(parts.folder.coders[0], properties=replace(parts.properties, iv=noise(16)).encode()),), (), (0,), (96,)
+        (parts.folder.coders[0]._replace(properties=parts.properties._replace(iv=noise(16)).encode()),), (), (0,), (96,)
     )
     pack = parts.packs[1][:96]
     header = spec.Header(Streams(0, (Stream(96),), (folder,), ((Stream(96, 0),),)), (File("letter.txt"),))
@@ -379,8 +379,8 @@ def edited(parts: Parts, change: Any) -> bytes:  # noqa: ANN401 - a function of 
 
 def with_file(header: spec.Header, which: str, **changes: Any) -> spec.Header:  # noqa: ANN401 - fields of all kinds
     """The header with one file's record changed."""
-    files = (replace(file, **changes) if file.name == which else file for file in header.files)
-    return replace(header, files=tuple(files))
+    files = (file._replace(**changes) if file.name == which else file for file in header.files)
+    return header._replace(files=tuple(files))
 
 
 def test_the_words_for_changed_entries(parts: Parts) -> None:
@@ -413,17 +413,17 @@ def test_the_words_for_deleted_and_added_entries(parts: Parts) -> None:
 
     def drop(header: spec.Header) -> spec.Header:
         streams = header.streams
-        kept = replace(
-            streams, packs=streams.packs[:-1], folders=streams.folders[:-1], substreams=streams.substreams[:-1]
+        kept = streams._replace(
+            packs=streams.packs[:-1], folders=streams.folders[:-1], substreams=streams.substreams[:-1]
         )
         files = tuple(file for file in header.files if file.name != "other.bin")
-        return replace(header, streams=kept, files=files)
+        return header._replace(streams=kept, files=files)
 
     fewer = replace(parts, packs=parts.packs[:-1])
     refused(edited(fewer, drop), "number 5 was deleted")
 
     def add(header: spec.Header) -> spec.Header:
-        return replace(header, files=(*header.files, File("more.txt", has_data=False)))
+        return header._replace(files=(*header.files, File("more.txt", has_data=False)))
 
     refused(edited(parts, add), "'more.txt' was added")
 
@@ -443,7 +443,7 @@ def test_a_manifest_of_who_has_the_password(parts: Parts) -> None:
     salt = parts.properties.salt
     with Secret(PASSWORD) as secret, crypto.Key(secret, salt, 19, Limits()) as own:
         key = derive(lambda _: own, salt[:10], 1 << 19)
-        tail = replace(Tail.decode(parts.manifest[-TAIL_SIZE:]), count=1)
+        tail = Tail.decode(parts.manifest[-TAIL_SIZE:])._replace(entries=1)
         manifest = parts.manifest[:RECORD_SIZE] + tail.encode()
         made = replace(parts, manifest=manifest)
         archive = made.together()

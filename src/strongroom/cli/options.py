@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import wraps
-from typing import Final, get_args
+from typing import Final, NamedTuple, get_args
 
 import click
 
@@ -43,8 +43,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 force_option = click.option("--force", is_flag=True, help="Write binary data even to a terminal.")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
+class ReadingOptions(NamedTuple):
     """How an archive is opened."""
 
     password: PasswordOptions

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from strongroom.cli.advice import for_system
 from strongroom.cli.child import output_of
@@ -23,8 +22,7 @@ _LONGEST: Final = 4 * KIB - 1  # beyond this it is not a password, but the wrong
 _READABLE_BY_OTHERS: Final = 0o044
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordOptions:
+class PasswordOptions(NamedTuple):
     """Where the password comes from; the terminal, where nothing is given."""
 
     file: str | None

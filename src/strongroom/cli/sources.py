@@ -6,9 +6,8 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from strongroom.cli.advice import for_system, quoted
 from strongroom.cli.child import output_of
@@ -40,8 +39,7 @@ class Sources(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """Files and folders of this machine, listed beforehand; `left_out` are those that an archive of ours has not."""
 
     items: Sequence[LocalFile]
@@ -60,8 +58,7 @@ class Files:
                 room.add(item)
 
 
-@dataclass(frozen=True, slots=True)
-class Stdin:
+class Stdin(NamedTuple):
     """What comes on standard input, as one entry."""
 
     name: str
@@ -77,8 +74,7 @@ class Stdin:
                 room.write(self.name, stream)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What a command writes to its standard output, as one entry; only if it exits with status 0.
 
     `stdin` says whether it may read ours, which may hold the password.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,8 +50,7 @@ class Entry:
         return self.encryption is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """What a writer is told of an entry before its data comes."""
 
     name: str
@@ -129,8 +128,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriterOptions:
+class WriterOptions(NamedTuple):
     """How a writer is made. `patchable` says whether the output takes patches; else it must be written in one go.
 
     `manifest` makes the tamper evidence and the salts; without one, what is around the archive has to authenticate it.
@@ -145,8 +143,7 @@ class WriterOptions:
     manifest: Sealer | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderOptions:
+class ReaderOptions(NamedTuple):
     """How a reader is made. `legacy` accepts broken encryption, `allow_plaintext` unencrypted files.
 
     `guard` checks the manifest; without one it is not looked at.
@@ -160,8 +157,7 @@ class ReaderOptions:
     guard: Guard | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(NamedTuple):
     """A row of the table. `module` has `writer.Writer`, `writer.check_password` and `reader.Reader`.
 
     `opener` is another tool's command that opens a file, and `readable` what anyone can read without the password.

@@ -6,8 +6,7 @@ written, `Guard` checks it while one is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +21,7 @@ was made with one, which was cut off. `changed`: it does not hold. `unchecked`: 
 with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a format shows of an entry.
 
     parts    every raw part of it, as it stands in the file, in an order that the format never changes

@@ -148,7 +148,7 @@ class Guard:
             raise TamperedError(message)
         if tail is not None and hmac.compare_digest(whole_tag(key, shown.whole), tail.tag):
             return
-        found = diagnose(shown, key, None if tail is None else tail.count)
+        found = diagnose(shown, key, None if tail is None else tail.entries)
         more = [f"and {len(found) - _MOST_NAMED} more changes"] if len(found) > _MOST_NAMED else []
         message = f"the archive is not as it was sealed: {'; '.join(found[:_MOST_NAMED] + more)}"
         raise TamperedError(message)

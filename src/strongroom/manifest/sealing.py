@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def whole_tag(key: keys.Key, parts: tuple[bytes, ...]) -> bytes:
     """Return the tag of the whole. Its parts may be large, so that they are hashed where they stand, not joined."""
-    return key.tag(b"whole", *(sha256(part).digest() for part in parts))
+    return key.tag(b"whole", *(keys.digest(part) for part in parts))
 
 
 class Sealer:

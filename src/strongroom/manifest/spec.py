@@ -6,9 +6,8 @@ field of the central directory. Docs/design.md gives each field's reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from strongroom.errors import FormatError
 
@@ -27,8 +26,7 @@ RECORD_SIZE: Final = _RECORD.size
 TAIL_SIZE: Final = _TAIL.size
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What the manifest says of one entry; 40 bytes.
 
     offset  size  field
@@ -52,8 +50,7 @@ class Record:
         return cls(number, tag, tuple(hints))
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """What the manifest says of the archive; 50 bytes.
 
     offset  size  field
@@ -66,13 +63,13 @@ class Tail:
 
     salt: bytes
     rounds: int
-    count: int
+    entries: int
     check: bytes
     tag: bytes = bytes(TAG_SIZE)
 
     def encode(self) -> bytes:
         """Return the tail as bytes; the tag is their end."""
-        return _TAIL.pack(self.salt, self.rounds, self.count, self.check, self.tag)
+        return _TAIL.pack(self.salt, self.rounds, self.entries, self.check, self.tag)
 
     @classmethod
     def decode(cls, data: bytes) -> Tail:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import mmap
 from typing import TYPE_CHECKING, Final, NoReturn, Self, cast
 
@@ -61,9 +60,11 @@ class SecretBuffer(Pages):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (SecretBuffer, bytes, bytearray, memoryview)):
             return NotImplemented
+        from hmac import compare_digest  # noqa: PLC0415 - loads a second OpenSSL, in 4 ms
+
         self.check_process()
         with memoryview(self) as mine, memoryview(cast("Buffer", other)) as theirs:
-            return hmac.compare_digest(mine, theirs)
+            return compare_digest(mine, theirs)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack, cast, get_args, overload
 
 from strongroom.errors import WrongKeyError
@@ -101,7 +100,7 @@ def create(
         _refuse_keys(row, recipients, "recipients")
         options = _writer_options(row, secret, compression, level, threads)
         row.writer(options)  # checks the level before a file is made
-        options = replace(options, manifest=make_sealer(options, row))
+        options = options._replace(manifest=make_sealer(options, row))
         output = _output(path, options, overwrite=overwrite, verify=verify)
         return WriteRoom(row, options, output, verify=verify, progress=progress)
     except BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -49,7 +48,7 @@ class WriteRoom(Room):
     ) -> None:
         super().__init__()
         self._format = row
-        self._options = replace(options, patchable=output.patchable)
+        self._options = options._replace(patchable=output.patchable)
         self._output = output
         self._writer = row.writer(self._options)
         self._verify = verify

@@ -23,11 +23,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "SIZES", SMALL)
     monkeypatch.setattr(child, "STEPS", {name: STEPS[name] for name in ("seal", "read")})
     row = proof.FORMATS["zip"]
-    monkeypatch.setattr(proof, "FORMATS", {"zip": type(row)(**{**_fields(row), "compressions": ("deflate",)})})
-
-
-def _fields(row: object) -> dict[str, object]:
-    return {name: getattr(row, name) for name in type(row).__dataclass_fields__}  # type: ignore[attr-defined]
+    monkeypatch.setattr(proof, "FORMATS", {"zip": row._replace(compressions=("deflate",))})
 
 
 def audited(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str = "") -> Report:

@@ -62,7 +62,7 @@ def test_what_is_written_costs_100_000_rounds() -> None:
         sealer = Sealer(partial(Key.derive, password, LABEL), lambda size: bytes(range(size)))
         tail = Tail.decode(sealer.tail())
         sealer.close()
-    assert (tail.salt, tail.rounds, tail.count) == (bytes(range(10)), 100_000, 0)
+    assert (tail.salt, tail.rounds, tail.entries) == (bytes(range(10)), 100_000, 0)
     assert tail.check == tag(derived(bytes(range(10)), ROUNDS), b"check")
 
 
@@ -151,5 +151,5 @@ def test_records_are_numbered() -> None:
     with Secret("pass") as password:
         sealer = Sealer(partial(Key.derive, password, LABEL), os.urandom)
         assert [Record.decode(sealer.record(evidence)).number for _ in range(3)] == [0, 1, 2]
-        assert Tail.decode(sealer.tail()).count == 3
+        assert Tail.decode(sealer.tail()).entries == 3
         sealer.close()

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from strongroom import compression
 from strongroom.compression import CODECS, Codec, Request
@@ -34,8 +33,7 @@ _PPMD_ORDERS: Final = range(2, 65)  # Ppmd7.h, PPMD7_MIN_ORDER and PPMD7_MAX_ORD
 _PPMD_MEMORY: Final = range(1 << 11, (1 << 32) - 12 * 3)  # Ppmd7.h, PPMD7_MIN_MEM_SIZE and PPMD7_MAX_MEM_SIZE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """What a coder is to do: its properties, the size that its output must come to, and what it may use."""
 
     properties: bytes
@@ -45,8 +43,7 @@ class Job:
     key: Callable[[crypto.AesProperties], crypto.Key]
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(NamedTuple):
     """What the coders of a folder have in common: bounds, a number of threads, and where keys come from."""
 
     limits: Limits
@@ -63,8 +60,7 @@ class Role(enum.IntEnum):
     ENCRYPT = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """A row of the table. `decode` is None for what we know by name alone."""
 
     name: str
@@ -180,7 +176,7 @@ def _lzma(job: Job, inputs: Sequence[Chunks]) -> Chunks:
     def decoder(request: Request) -> Decoder:
         return compression.open_lzma(properties, request)
 
-    codec: Codec = replace(CODECS["lzma"], decoder=decoder)
+    codec: Codec = CODECS["lzma"]._replace(decoder=decoder)
     return compression.decode(codec, Request(size=job.size, limits=job.limits, end_mark=False), inputs[0])
 
 

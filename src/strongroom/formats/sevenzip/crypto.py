@@ -7,8 +7,7 @@ function.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
@@ -35,8 +34,7 @@ _FILLS: Final = [bytes((value,)) * _ROW for value in range(256)]
 _BYTES_HEADER: Final = bytes.__basicsize__ - 1  # of a bytes object, before its data, to which a NUL belongs
 
 
-@dataclass(frozen=True, slots=True)
-class AesProperties:
+class AesProperties(NamedTuple):
     """The properties of the 7zAES coder. 7zAes, CEncoder::WriteCoderProperties and CDecoder::SetDecoderProperties2.
 
     offset  size  field

@@ -5,9 +5,8 @@ from __future__ import annotations
 import stat
 import warnings
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, LimitError, StrongroomWarning, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK
@@ -32,16 +31,14 @@ _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REPARSE_POINT: Final = 0x400  # a Windows attribute, of links among others
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a pack stream stands in the file."""
 
     offset: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """The parts of an archive from its signature header on, which stands at `origin`, as they are in the file.
 
     `start` is the signature header, `raw` the header that it points to, at `offset`. Where that is packed, `packs` are
@@ -68,11 +65,10 @@ class Outline:
         return Place(start, self.offset - start)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """An entry, and where its data is: from byte `start` of what folder number `folder` unpacks to.
 
-    `file` is what the header says of it, and `number` where it stands there. `index` counts the entries of the folder.
+    `file` is what the header says of it, and `number` where it stands there. `nth` counts the entries of the folder.
     `folder` is None for what has no data.
     """
 
@@ -80,13 +76,12 @@ class Record:
     file: File
     number: int
     folder: int | None = None
-    index: int = 0
+    nth: int = 0
     start: int = 0
     crc: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """The records of an archive in order, its folders, their pack streams, and each folder's records.
 
     `encrypted` says whether the header was.

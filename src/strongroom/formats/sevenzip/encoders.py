@@ -5,8 +5,7 @@ What ZIP writes alike is taken from `compression`. "LZMA2" is as in `lzma2`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from strongroom.compression import CODECS, Encoder, encoder_for
 from strongroom.formats.sevenzip import spec
@@ -61,8 +60,7 @@ class Lzma2:
         return self._lzma.compress(cast("bytes", data), self._lzma.FORMAT_RAW, filters=[self._filter])
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """A compression method as a folder names it, with what makes the data; None where that stays as it is."""
 
     coder: Coder

@@ -6,9 +6,8 @@ py7zr seek past it. First the records, one an entry, then the tail. Its key come
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, LimitError, StrongroomError
 from strongroom.formats.sevenzip import coders, crypto, spec
@@ -47,14 +46,13 @@ def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, roun
     return Key.expand(own.secret, LABEL, front, rounds)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """An entry's part of a folder: its number there, size and CRC-32, and the digests of the folder's pack streams."""
 
     folder: Folder
     packs: tuple[Stream, ...]
     digests: tuple[bytes, ...]
-    index: int
+    nth: int
     stream: Stream
 
 
@@ -76,7 +74,7 @@ def evidence(file: File, part: Part | None) -> Evidence:
             for coder in folder.coders
         )
         packing = methods + b"".join(_PLACE.pack(size) for size in sizes)
-        data = _DATA.pack(part.index, part.stream.size, part.stream.crc or 0) + folder.encode()
+        data = _DATA.pack(part.nth, part.stream.size, part.stream.crc or 0) + folder.encode()
         salt = next(iter(salts(folder)), b"")
         words = f"{', '.join(coders.method(coder).name for coder in folder.coders)}, {part.stream.size} bytes"
     return Evidence(
@@ -169,7 +167,7 @@ def described(archive: Archive, record: Record, digests: tuple[bytes, ...]) -> E
     folder = archive.folders[record.folder]
     stream = Stream(record.entry.size, record.crc)
     packs = tuple(Stream(place.size) for place in archive.places[record.folder])
-    return evidence(record.file, Part(folder, packs, digests, record.index, stream))
+    return evidence(record.file, Part(folder, packs, digests, record.nth, stream))
 
 
 def _manifest(source: Source, outline: Outline, limits: Limits) -> bytes:
@@ -184,7 +182,7 @@ def _manifest(source: Source, outline: Outline, limits: Limits) -> bytes:
         tail = Tail.decode(read(source, gap.offset + gap.size - TAIL_SIZE, TAIL_SIZE))
     except FormatError:
         return b""
-    if gap.size != tail.count * RECORD_SIZE + TAIL_SIZE:
+    if gap.size != tail.entries * RECORD_SIZE + TAIL_SIZE:
         return b""
     if gap.size > limits.header_size:
         message = f"the manifest has {gap.size} bytes, above the header_size limit of {limits.header_size}"

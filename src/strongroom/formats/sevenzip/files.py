@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, LimitError
 from strongroom.formats.sevenzip import fields
@@ -46,8 +45,7 @@ _EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
 _LAST_TICK: Final = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 10
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """What the header says of a file. 7zFormat, "FilesInfo".
 
     `has_data` is False for what has no substream: a folder where `directory` is True, else an empty file. `anti` marks

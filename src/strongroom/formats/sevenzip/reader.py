@@ -424,9 +424,9 @@ class Reader:
         """Return what is wrong with an entry of several in a folder; checks those before it on the way."""
         if record.entry.name not in self._verdicts:
             walk = self._checking
-            if walk is None or walk.folder != number or walk.index > record.index:
+            if walk is None or walk.folder != number or walk.index > record.nth:
                 walk = self._checking = self._walk(number)
-            for other in self._archive.groups[number][walk.index : record.index + 1]:
+            for other in self._archive.groups[number][walk.index : record.nth + 1]:
                 walk.index += 1
                 self._verdicts[other.entry.name] = None
                 try:

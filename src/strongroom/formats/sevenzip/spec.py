@@ -10,9 +10,8 @@ is where an attachment of ours stands. An encoded header is itself packed: its p
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, UnsupportedError
 from strongroom.formats.sevenzip import fields
@@ -67,8 +66,7 @@ _NEXT: Final = Struct("<QQI")
 SIGNATURE_SIZE: Final = _START.size + _NEXT.size
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureHeader:
+class SignatureHeader(NamedTuple):
     """Signature header. 7zFormat, "SignatureHeader"; the first 32 bytes of the file.
 
     offset  size  field
@@ -107,8 +105,7 @@ class SignatureHeader:
         return cls(*_NEXT.unpack(start))
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedHeader:
+class EncodedHeader(NamedTuple):
     """A header that is packed: the streams of which the first folder is the header. 7zFormat, "HeaderInfo"."""
 
     streams: Streams
@@ -118,15 +115,14 @@ class EncodedHeader:
         return bytes((_ENCODED_HEADER,)) + self.streams.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The header: streams, and files. 7zFormat, "Header".
 
     The files that have data take the substreams in order. `properties` are those of the archive, by ID; nobody is
     known to write any.
     """
 
-    streams: Streams = field(default_factory=Streams)
+    streams: Streams = Streams()
     files: tuple[File, ...] = ()
     properties: tuple[tuple[int, bytes], ...] = ()
 

@@ -5,10 +5,9 @@ In CBC mode every block is decrypted with the ciphertext before it, which is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.flow import CHUNK, Pipeline, Stage
 from strongroom.formats.sevenzip import crypto, spec
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from strongroom.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """Where the data is, its size without the zeros that fill its last block, and how it is encrypted."""
 
     place: Place
@@ -45,8 +43,7 @@ def stored(folder: Folder, places: Sequence[Place]) -> Stored | None:
     return Stored(places[0], size, crypto.AesProperties.decode(properties))
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What a way through stored data takes; `see` gets each chunk that is read, with its offset."""
 
     source: Source

@@ -8,8 +8,7 @@ A *folder* is a tree of coders that makes one stream out of its pack streams; a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, LimitError
 from strongroom.formats.sevenzip import fields
@@ -36,16 +35,14 @@ _MOST_STREAMS: Final = 32  # in a folder; 7-Zip makes up to 8 coders (BCJ2 with 
 _METHOD_SIZE, _COMPLEX_CODER, _CODER_PROPERTIES, _CODER_RESERVED = 0x0F, 0x10, 0x20, 0xC0
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """A pack stream or a substream: its size in bytes, and its CRC-32 where the header has one."""
 
     size: int
     crc: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Coder:
+class Coder(NamedTuple):
     """One coder of a folder. 7zFormat, "Folder".
 
     size  field
@@ -93,16 +90,14 @@ class Coder:
         return cls(method, properties, inputs, outputs)
 
 
-@dataclass(frozen=True, slots=True)
-class BindPair:
+class BindPair(NamedTuple):
     """In-stream `in_index` of a folder reads what out-stream `out_index` gives. 7zFormat, "Folder"."""
 
     in_index: int
     out_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A folder: coders, and how they are joined. 7zFormat, "Folder" and "Coders Info".
 
     Streams are numbered through all coders in their order. `packed` are the in-streams that read pack streams, in the
@@ -177,8 +172,7 @@ class Folder:
         return len(reached) == len(self.coders)
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(NamedTuple):
     """Streams info: pack streams, folders, substreams. 7zFormat, "Streams Info", "PackInfo" to "SubStreams Info".
 
     `position` is where the first pack stream starts, from byte 32 of the file; they follow each other without a gap.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.compression import BY_ZIP_METHOD
 from strongroom.errors import FormatError, LimitError, TruncatedError, UnsupportedError
@@ -25,8 +24,7 @@ _DOS_DIRECTORY: Final = 0x10  # in the external attributes (APPNOTE 4.4.15)
 _NAMELESS: Final = "-"  # 7-Zip gives what it reads from a pipe no name (so APPNOTE 4.4.17); this is the one of Info-ZIP
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """An entry as the central directory has it, with its ZIP64 values in place.
 
     `offset` is the position of the local header in the file, `limit` that of whatever comes next. `manifest` is what
@@ -47,8 +45,7 @@ class Record:
         return self.aes.method if self.aes else self.header.method
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
+class _End(NamedTuple):
     """What the end records say: `shift` is the length of what was put before the archive, a program for instance."""
 
     entries: int
@@ -278,5 +275,5 @@ def _bound(found: list[Record], end: int) -> list[Record]:
         if record.offset + least > limit:
             message = f"entry {record.entry.name!r} overlaps what follows it at byte {limit}"
             raise FormatError(message, offset=record.offset)
-        records[number] = replace(record, limit=limit)
+        records[number] = record._replace(limit=limit)
     return records

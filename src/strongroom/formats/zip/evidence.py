@@ -6,9 +6,8 @@ without entries, which has no such header, as text in the archive comment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import StrongroomError
 from strongroom.formats.zip import crypto, extras, spec
@@ -29,8 +28,7 @@ _PACKING: Final = Struct("<HHHIQQ")
 _PLACE: Final = Struct("<QQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """The raw bytes around an entry's data: local header, data descriptor, salt with verifier, authentication code."""
 
     local: bytes = b""
@@ -81,7 +79,7 @@ def without_field(header: spec.CentralHeader) -> spec.CentralHeader:
         for _, header_id, data in extras.extra_records(header.extra, 0)
         if header_id != extras.MANIFEST_ID
     ]
-    return replace(header, extra=b"".join(rest))
+    return header._replace(extra=b"".join(rest))
 
 
 def encode_comment(tail: bytes) -> bytes:

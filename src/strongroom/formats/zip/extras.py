@@ -6,11 +6,10 @@ APPNOTE and AES are as in `spec`, whose integers are little-endian. What matters
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError
 from strongroom.formats.zip.spec import U16, U32, UTF8
@@ -78,8 +77,7 @@ def extra_records(extra: bytes, offset: int) -> Iterator[tuple[int, int, bytes]]
         position = start + length
 
 
-@dataclass(frozen=True, slots=True)
-class AesExtra:
+class AesExtra(NamedTuple):
     """AES extra data field. AES II.D; 7 bytes behind ID 0x9901 and length.
 
     offset  size  field

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError
 from strongroom.formats.zip import crypto, extras, spec
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 _GAP: Final = 64  # bytes that are looked at behind an entry; a data descriptor has at most 24
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an entry's data stands, and what is around it, read once and used from this copy.
 
     `offset` and `size` are those of the data, with salt and codes where it is encrypted. `gap` is the front of what

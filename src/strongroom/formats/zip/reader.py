@@ -10,7 +10,6 @@ import hmac
 import zlib
 from collections import deque
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from strongroom.compression import BY_ZIP_METHOD, Request, decode
@@ -225,7 +224,7 @@ class Reader:
     def _data(self, record: Record, aes: extras.AesExtra, place: Place) -> Place:
         """Return where the ciphertext stands, between salt and authentication code."""
         before = crypto.salt_size(aes.key_bits) + crypto.VERIFIER_SIZE
-        data = replace(place, offset=place.offset + before, size=place.size - crypto.overhead(aes.key_bits))
+        data = place._replace(offset=place.offset + before, size=place.size - crypto.overhead(aes.key_bits))
         if record.entry.method == "store" and data.size != record.entry.size:
             message = f"stored entry {record.entry.name!r} has {data.size} bytes, but declares {record.entry.size}"
             raise FormatError(message, offset=record.offset)

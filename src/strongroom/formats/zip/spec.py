@@ -6,9 +6,8 @@ little-endian. Records decode strictly: one value, one encoding, and what is lef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError
 
@@ -55,8 +54,7 @@ ZIP64_LOCATOR_SIZE: Final = _ZIP64_LOCATOR.size
 VERSION_DEFAULT, VERSION_ZIP64, VERSION_AES, VERSION_NEWEST = 20, 45, 51, 63  # APPNOTE 4.4.3.2; 63 has LZMA
 
 
-@dataclass(frozen=True, slots=True)
-class LocalHeader:
+class LocalHeader(NamedTuple):
     """Local file header. APPNOTE 4.3.7; 30 bytes, then the name and the extra field.
 
     offset  size  field
@@ -113,8 +111,7 @@ class LocalHeader:
         return cls(version, flags, method, dos_time, crc, packed_size, size, name, extra)
 
 
-@dataclass(frozen=True, slots=True)
-class CentralHeader:
+class CentralHeader(NamedTuple):
     """Central directory header. APPNOTE 4.3.12; 46 bytes, then name, extra field and comment.
 
     offset  size  field
@@ -201,8 +198,7 @@ class CentralHeader:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EndRecord:
+class EndRecord(NamedTuple):
     """End of central directory record. APPNOTE 4.3.16; 22 bytes, then the archive comment.
 
     offset  size  field
@@ -243,8 +239,7 @@ class EndRecord:
         return cls(*_END.unpack(record)[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class Zip64EndRecord:
+class Zip64EndRecord(NamedTuple):
     """ZIP64 end of central directory record, version 1. APPNOTE 4.3.14; 56 bytes.
 
     offset  size  field
@@ -297,8 +292,7 @@ class Zip64EndRecord:
         return cls(*fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Zip64Locator:
+class Zip64Locator(NamedTuple):
     """ZIP64 end of central directory locator. APPNOTE 4.3.15; 20 bytes.
 
     offset  size  field

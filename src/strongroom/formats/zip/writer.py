@@ -9,8 +9,7 @@ from __future__ import annotations
 import stat
 import warnings
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.compression import CODECS, check_level, encoder_for
 from strongroom.errors import StrongroomWarning
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 _KEY_BITS: Final = 256
 _BLOCK: Final = 16
-_BATCH: Final = 8  # derivations a task: handing one over costs a tenth of it
+_BATCH: Final = 16  # derivations a task: handing one over costs a tenth of it
 _ENCRYPTION: Final = "AES-256 (AE-2)"
 _MADE_BY: Final = spec.UNIX_HOST << 8 | spec.VERSION_NEWEST
 _DOS_DIRECTORY: Final = 0x10
@@ -121,8 +120,9 @@ class Writer:
         if self._derivations is None:
             self._derivations = Pipeline([Stage(self._derive, parallel=True)], self.options.threads)
             return self._derive([self._salt()])[0]
+        self._derivations.give_way()
         while not self._ready:
-            batch = min(1 + len(self.entries) // 16, _BATCH)
+            batch = min(1 + len(self.entries) // 32, _BATCH)
             for derived in self._derivations.push([self._salt() for _ in range(batch)]):
                 self._ready.extend(derived)
         return self._ready.popleft()
@@ -153,8 +153,7 @@ class Writer:
             self._last = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
+class _Fields(NamedTuple):
     """What local header and central directory say alike of an entry."""
 
     member: Member
@@ -289,7 +288,7 @@ class FileEncoder:
             yield self._writer.count(self._whole(self._first or _EMPTY))
             return
         yield from map(self._writer.count, self._stream.finish())
-        fields = replace(self._fields, size=self._stream.size, packed_size=self._stream.packed_size)
+        fields = self._fields._replace(size=self._stream.size, packed_size=self._stream.packed_size)
         if self._writer.options.patchable:
             local, descriptor = fields.local(room=True), b""
             yield Patch(self._offset, local)

@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -399,7 +398,7 @@ def test_a_long_header() -> None:
 
 def test_limits() -> None:
     """Dictionaries, entries, names and headers are held against `Limits` before memory is taken for them."""
-    big = Folder((replace(CODERS["lzma2"], properties=b"\x28"),), (), (0,), (1 << 29,))
+    big = Folder((CODERS["lzma2"]._replace(properties=b"\x28"),), (), (0,), (1 << 29,))
     body = bytes(1 << 20)
     refused(single(big, body, 1 << 29), LimitError, allow_plaintext=True)
     many = archive({str(number): b"x" for number in range(20)})
