@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from compileall import compile_dir
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.measure import MIB, Case, Setting, clean
@@ -124,9 +126,17 @@ def _measure_all(options: argparse.Namespace, rows: dict[tuple[str, str], Row]) 
             clean(setting)
 
 
+def _compile() -> None:
+    """Compile strongroom as an installer does: the environment may forbid that an import does it."""
+    spec = find_spec("strongroom")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        compile_dir(folder, quiet=2)
+
+
 def main() -> None:
     """Run what was asked for."""
     options = _arguments()
+    _compile()
     rows: dict[tuple[str, str], Row] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an exception, which takes the folder away
     interrupted = False
