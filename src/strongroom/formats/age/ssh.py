@@ -1,0 +1,307 @@
+"""SSH keys as recipients and identities. Not in age.md: age 1.2, agessh/agessh.go, functions Wrap and Unwrap."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512, Hash
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from strongroom.errors import FormatError, StrongroomError, UnsupportedError, WrongKeyError
+from strongroom.formats.age import keys
+from strongroom.formats.age.spec import FILE_KEY_SIZE, Stanza, encode_base64
+from strongroom.memory.returned import move_into
+from strongroom.memory.secret import SecretBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from strongroom.memory.secret import Secret
+
+ED25519: Final = "ssh-ed25519"
+RSA: Final = "ssh-rsa"
+LONGEST_KEY: Final = 1 << 14
+"""Bytes of a private key's file, as in age (cmd/age/parse.go, parseIdentitiesFile)."""
+_ED25519_LABEL: Final = b"age-encryption.org/v1/ssh-ed25519"
+_RSA_LABEL: Final = b"age-encryption.org/v1/ssh-rsa"
+_SIZE: Final = 32
+_TAG: Final = 4
+_SMALLEST_RSA: Final = 2048  # bits
+_PRIME: Final = 2**255 - 19
+_SIGN: Final = 1 << 255
+_PEM_OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+class Ed25519Recipient:
+    """A public key of type ssh-ed25519, used with X25519 after a map between the two curves."""
+
+    post_quantum = False
+
+    def __init__(self, key: Ed25519PublicKey) -> None:
+        self._wire = _wire(key)
+        self._curve = _montgomery(key.public_bytes_raw())
+
+    def wrap(self, file_key: memoryview, random: Callable[[int], bytes]) -> Stanza:
+        """See `recipients.Recipient`."""
+        with keys.slots() as slots, keys.slot(slots, _SIZE) as ephemeral, keys.slot(slots, keys.KEY_SIZE) as key:
+            move_into(random(_SIZE), ephemeral)
+            private = X25519PrivateKey.from_private_bytes(ephemeral)
+            share = private.public_key().public_bytes_raw()
+            _ed25519_key(private, self._curve, self._wire, share + self._curve, key)
+            return Stanza(ED25519, (_tag(self._wire), encode_base64(share)), keys.wrap(key, file_key))
+
+    def __str__(self) -> str:
+        return f"{ED25519} {base64.b64encode(self._wire).decode()}"
+
+
+class Ed25519Identity:
+    """A private key of type ssh-ed25519. Takes over `scalar`, X25519's; `close` wipes it."""
+
+    kind = ED25519
+
+    def __init__(self, scalar: SecretBuffer, wire: bytes) -> None:
+        self._scalar = scalar
+        self._wire = wire
+        with memoryview(scalar) as view:
+            self._curve = X25519PrivateKey.from_private_bytes(view).public_key().public_bytes_raw()
+
+    @property
+    def recipient(self) -> str:
+        """See `identities.Identity`."""
+        return f"{ED25519} {base64.b64encode(self._wire).decode()}"
+
+    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+        """See `identities.Identity`."""
+        keys.check_shape(stanza, 2)
+        share = keys.argument(stanza, 1, _SIZE)
+        if stanza.arguments[0] != _tag(self._wire):
+            return False
+        with memoryview(self._scalar) as scalar:
+            private = X25519PrivateKey.from_private_bytes(scalar)
+        with keys.slots() as slots, keys.slot(slots, keys.KEY_SIZE) as key:
+            try:
+                _ed25519_key(private, share, self._wire, share + self._curve, key)
+            except ValueError:
+                raise keys.fault(stanza, "the share is a point of low order") from None
+            return keys.unwrap(key, stanza.body, file_key)
+
+    def close(self) -> None:
+        """See `identities.Identity`."""
+        self._scalar.close()
+
+
+class RSARecipient:
+    """A public key of type ssh-rsa, used with OAEP. Raises `ValueError` below 2048 bits, as age does."""
+
+    post_quantum = False
+
+    def __init__(self, key: RSAPublicKey) -> None:
+        if key.key_size < _SMALLEST_RSA:
+            message = f"the RSA key has {key.key_size} bits, and {_SMALLEST_RSA} is the least"
+            raise ValueError(message)
+        self._key = key
+        self._wire = _wire(key)
+
+    def wrap(self, file_key: memoryview, random: Callable[[int], bytes]) -> Stanza:  # noqa: ARG002 - OAEP's is its own
+        """See `recipients.Recipient`."""
+        # `encrypt` takes bytes alone: a copy, which goes the way of what libraries return.
+        copy = [bytes(file_key)]
+        body = self._key.encrypt(copy[0], _oaep())
+        with keys.slots() as slots, keys.slot(slots, FILE_KEY_SIZE) as grave:
+            move_into(copy.pop(), grave)
+        return Stanza(RSA, (_tag(self._wire),), body)
+
+    def __str__(self) -> str:
+        return f"{RSA} {base64.b64encode(self._wire).decode()}"
+
+
+class RSAIdentity:
+    """A private key of type ssh-rsa. Takes over `der` (PKCS #8, not encrypted); `close` wipes it."""
+
+    kind = RSA
+
+    def __init__(self, der: SecretBuffer, wire: bytes, size: int) -> None:
+        self._der = der
+        self._wire = wire
+        self._size = size
+
+    @property
+    def recipient(self) -> str:
+        """See `identities.Identity`."""
+        return f"{RSA} {base64.b64encode(self._wire).decode()}"
+
+    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+        """See `identities.Identity`."""
+        keys.check_shape(stanza, 1, len(stanza.body))
+        if stanza.arguments[0] != _tag(self._wire):
+            return False
+        if len(stanza.body) != self._size:
+            raise keys.fault(stanza, f"has a body of {len(stanza.body)} bytes, and the key has {self._size}")
+        with memoryview(self._der) as der:
+            private = serialization.load_der_private_key(der, None)
+        assert isinstance(private, RSAPrivateKey)  # noqa: S101 - it was when the identity was made
+        with keys.slots() as slots, keys.slot(slots, keys.SLOT) as opened:
+            try:
+                found = [private.decrypt(stanza.body, _oaep())]
+            except ValueError:
+                return False
+            size = len(found[0])
+            if size != FILE_KEY_SIZE:
+                raise keys.fault(stanza, f"the file key has {size} bytes, expected {FILE_KEY_SIZE}")
+            move_into(found.pop(), opened)
+            file_key[:] = opened[:FILE_KEY_SIZE]
+        return True
+
+    def close(self) -> None:
+        """See `identities.Identity`."""
+        self._der.close()
+
+
+def parse_recipient(line: str) -> Ed25519Recipient | RSARecipient:
+    """Return the recipient of a line as authorized_keys has it. Raises `ValueError`, `UnsupportedError`."""
+    kind = line.split(" ", maxsplit=1)[0]
+    if kind not in (ED25519, RSA):
+        message = f"SSH keys of type {kind!r} are not used by age; {ED25519} and {RSA} are"
+        raise UnsupportedError(message)
+    try:
+        key = serialization.load_ssh_public_key(line.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        message = "the SSH public key is damaged"
+        raise ValueError(message) from None
+    if isinstance(key, Ed25519PublicKey):
+        return Ed25519Recipient(key)
+    if isinstance(key, RSAPublicKey):
+        return RSARecipient(key)
+    message = "the SSH public key is of another type than it says"
+    raise ValueError(message)
+
+
+def is_encrypted(pem: memoryview) -> bool:
+    """Whether a private key takes a passphrase."""
+    try:
+        _load(pem, None)
+    except TypeError:
+        return True
+    except StrongroomError:  # which `parse_identity` says
+        return False
+    return False
+
+
+def parse_identity(pem: memoryview, passphrase: Secret | None = None) -> Ed25519Identity | RSAIdentity:
+    """Return the identity in a private key's file, of OpenSSH or PEM.
+
+    Raises `FormatError`, `UnsupportedError`, and `WrongKeyError` where the passphrase does not fit or is missing. What
+    `cryptography` copies of the key while it reads it is freed, not wiped.
+    """
+    if len(pem) > LONGEST_KEY:
+        message = f"a private key has at most {LONGEST_KEY} bytes"
+        raise FormatError(message)
+    try:
+        private = _load(pem, passphrase)
+    except TypeError:
+        message = "the SSH key takes a passphrase, and there is none"
+        if passphrase is not None:
+            message = "the SSH key takes no passphrase, and one was given"
+        raise WrongKeyError(message) from None
+    if isinstance(private, Ed25519PrivateKey):
+        return _ed25519_identity(private)
+    if isinstance(private, RSAPrivateKey):
+        return _rsa_identity(private)
+    message = f"SSH keys other than {ED25519} and {RSA} are not used by age"
+    raise UnsupportedError(message)
+
+
+def _load(pem: memoryview, passphrase: Secret | None) -> object:
+    """Load a key. Raises `TypeError` for a passphrase too many or missing."""
+    load = serialization.load_pem_private_key
+    if bytes(pem[: len(_PEM_OPENSSH)]) == _PEM_OPENSSH:
+        load = serialization.load_ssh_private_key
+    try:
+        if passphrase is None:
+            return load(pem, None)
+        # bcrypt takes bytes alone.
+        password = [bytes(passphrase)]
+        try:
+            return load(pem, password[0])
+        finally:
+            with SecretBuffer(len(passphrase)) as grave, memoryview(grave) as view:
+                move_into(password.pop(), view)
+    except UnsupportedAlgorithm as error:
+        message = "the SSH key cannot be read here"
+        if "bcrypt" in str(error):
+            message = "SSH keys with a passphrase take bcrypt: pip install 'strongroom[ssh]'"
+        raise UnsupportedError(message) from None
+    except ValueError:
+        if passphrase is not None:
+            message = "the passphrase does not fit the SSH key, or the key is damaged"
+            raise WrongKeyError(message) from None
+        message = "the SSH key is damaged"
+        raise FormatError(message) from None
+
+
+def _ed25519_identity(private: Ed25519PrivateKey) -> Ed25519Identity:
+    wire = _wire(private.public_key())
+    scalar = SecretBuffer(_SIZE)
+    with keys.slots() as slots, keys.slot(slots, _SIZE) as seed, keys.slot(slots, 2 * _SIZE) as digest:
+        move_into(private.private_bytes_raw(), seed)
+        sha512 = Hash(SHA512())
+        sha512.update(seed)
+        move_into(sha512.finalize(), digest)
+        scalar[:] = digest[:_SIZE]  # RFC 8032, 5.1.5, steps 1 and 2; X25519 clears the bits itself
+    return Ed25519Identity(scalar, wire)
+
+
+def _rsa_identity(private: RSAPrivateKey) -> RSAIdentity:
+    if private.key_size < _SMALLEST_RSA:
+        message = f"the RSA key has {private.key_size} bits, and {_SMALLEST_RSA} is the least"
+        raise UnsupportedError(message)
+    wire = _wire(private.public_key())
+    found = [private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())]
+    der = SecretBuffer(len(found[0]))
+    with memoryview(der) as view:
+        move_into(found.pop(), view)
+    return RSAIdentity(der, wire, private.key_size // 8)
+
+
+def _wire(key: Ed25519PublicKey | RSAPublicKey) -> bytes:
+    """Return a public key as SSH sends it. RFC 4253, 6.6."""
+    return base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split(b" ")[1])
+
+
+def _tag(wire: bytes) -> str:
+    """Return by which a stanza is found. agessh.go, sshFingerprint."""
+    return encode_base64(hashlib.sha256(wire).digest()[:_TAG])
+
+
+def _montgomery(public: bytes) -> bytes:
+    """Return the X25519 key of an Ed25519 one: u = (1 + y) / (1 - y). RFC 7748, 4.1."""
+    y = int.from_bytes(public, "little") & ~_SIGN
+    if y % _PRIME == 1:
+        message = "the SSH public key is the neutral point"
+        raise ValueError(message)
+    return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(_SIZE, "little")
+
+
+def _ed25519_key(private: X25519PrivateKey, public: bytes, wire: bytes, salt: bytes, key: memoryview) -> None:
+    """Derive what wraps the file key. The tweak ties it to the SSH key. Raises `ValueError` for points of low order."""
+    with keys.slots() as slots, keys.slot(slots, _SIZE) as shared, keys.slot(slots, _SIZE) as tweak:
+        keys.derive(b"", wire, _ED25519_LABEL, tweak)
+        first = [private.exchange(X25519PublicKey.from_public_bytes(public))]
+        try:
+            tweaked = X25519PublicKey.from_public_bytes(first[0])
+        finally:
+            move_into(first.pop(), shared)
+        move_into(X25519PrivateKey.from_private_bytes(tweak).exchange(tweaked), shared)
+        keys.derive(shared, salt, _ED25519_LABEL, key)
+
+
+def _oaep() -> OAEP:
+    return OAEP(MGF1(SHA256()), SHA256(), _RSA_LABEL)
