@@ -66,7 +66,7 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
         for stanza in header.stanzas:
             if stanza.kind == identity.kind and identity.unwrap(stanza, file_key):
                 return
-    kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.isalnum()})[:5])
+    kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
     if any(stanza.kind == passphrase.KIND for stanza in header.stanzas):
         message = "no identity fits: the file takes a password, and this one is not it, or there is none"
     else:

@@ -51,7 +51,7 @@ class Payload:
     def check_end(self) -> None:
         """Raise `TamperedError` or `TruncatedError` where the last chunk does not say that it is the last."""
         with self._cipher() as cipher:
-            self._chunk(cipher, self._count - 1)
+            self._keep(self._count - 1, self._chunk(cipher, self._count - 1))
 
     def chunks(self, start: int = 0) -> Iterator[memoryview]:
         """Give what is there from byte `start`, each chunk once it is authenticated, in pieces valid until the next.
@@ -170,31 +170,32 @@ class Payload:
             raise opened.error
 
     def _chunk(self, cipher: Cipher, number: int) -> memoryview:
-        """Return a chunk, which is then kept."""
         chunk = memoryview(bytearray(min(PLAIN, self.size - number * PLAIN)))
         try:
             self._open(cipher, number, chunk)
         except BaseException:
             wipe(chunk)
             raise
+        return chunk
+
+    def _keep(self, number: int, chunk: memoryview) -> None:
         with self._lock:
             if number in self._cache:
                 wipe(chunk)
-                return self._cache[number]
+                return
             while len(self._cache) >= _CACHED:
                 wipe(self._cache.popitem(last=False)[1])
             self._cache[number] = chunk
-        return chunk
 
     def _copy(self, cipher: Cipher, number: int, skip: int, part: memoryview) -> None:
-        while True:
-            with self._lock:  # lest another thread wipes it meanwhile
-                chunk = self._cache.get(number)
-                if chunk is not None:
-                    self._cache.move_to_end(number)
-                    part[:] = chunk[skip : skip + len(part)]
-                    return
-            self._chunk(cipher, number)
+        with self._lock:  # lest another thread wipes it meanwhile
+            if (kept := self._cache.get(number)) is not None:
+                self._cache.move_to_end(number)
+                part[:] = kept[skip : skip + len(part)]
+                return
+        chunk = self._chunk(cipher, number)
+        part[:] = chunk[skip : skip + len(part)]
+        self._keep(number, chunk)
 
 
 def _follow(pipeline: Pipeline[int, Opened], numbers: range) -> Iterator[Opened]:
