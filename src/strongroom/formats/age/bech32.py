@@ -137,6 +137,7 @@ def _regroup(data: memoryview, target: memoryview) -> None:
         if bits >= 8:  # noqa: PLR2004 - bits of a byte
             bits -= 8
             if place == len(target):
+                place += 1
                 break
             target[place] = held >> bits & 0xFF
             place += 1

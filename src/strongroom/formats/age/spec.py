@@ -128,12 +128,12 @@ def read_header(source: Source, limits: Limits) -> tuple[Header, int]:
             if end > bound:
                 raise _too_large(bound)
             return Header.decode(data[:end]), end
+        if length > bound:
+            raise _too_large(bound)
         if length == source.size:
             Header.decode(data)  # where a line is wrong, that is the better word
             message = "the header is cut off"
             raise TruncatedError(message, offset=length, spec=_HEADER)
-        if length > bound:
-            raise _too_large(bound)
         length = min(4 * length, source.size)
 
 
