@@ -18,7 +18,7 @@ from strongroom.errors import (
     WrongKeyError,
 )
 from strongroom.formats.age import envelope, identities, spec
-from strongroom.formats.age.armor import Armorer, ArmoredSource
+from strongroom.formats.age.armor import ArmoredSource, Armorer
 from strongroom.formats.age.identities import Identity
 from strongroom.formats.age.passphrase import ScryptIdentity
 from strongroom.limits import Limits
@@ -102,6 +102,7 @@ def assert_expected(vector: Vector, error: StrongroomError | None) -> None:
 
 
 def digest(found: Released) -> str:
+    """Return the hash of what was given out."""
     return hashlib.sha256(found.data).hexdigest()
 
 

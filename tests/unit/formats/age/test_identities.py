@@ -11,6 +11,7 @@ from tests import agecraft
 
 
 def view(text: str) -> memoryview:
+    """Return text as a file gives it."""
     return memoryview(text.encode())
 
 
