@@ -4,7 +4,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -191,11 +191,19 @@ def test_example_opens_with_its_identity_file(name: str, way: Callable[[bytes, S
 
 
 def test_example_is_read_as_a_zip_file() -> None:
-    """A ZIP file inside is a source like any other."""
+    """A ZIP file inside is a source like any other, to our own reader too."""
     import zipfile
+
+    from strongroom.formats.zip.reader import Reader as ZipReader
 
     row = ROWS["filosottile-age__example.zip.age"]
     keys = row.path.with_name("filosottile-age__example_keys.txt").read_bytes()
     own = envelope.open_identities(agecraft.source(keys), "keys", None, Limits())
     opened = agecraft.payload(row.path.read_bytes(), own)
-    assert zipfile.ZipFile(io.BytesIO(read(opened, 0, opened.size))).testzip() is None
+    peer = zipfile.ZipFile(io.BytesIO(read(opened, 0, opened.size)))
+    reader = ZipReader(opened, replace(agecraft.options([]), allow_plaintext=True))
+    for entry in reader.entries:
+        if entry.kind == "file":
+            assert b"".join(map(bytes, reader.chunks(entry))) == peer.read(entry.name)
+    assert [entry.name for entry in reader.entries if entry.kind == "file"]
+    reader.close()

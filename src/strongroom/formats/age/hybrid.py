@@ -26,9 +26,10 @@ from strongroom.formats.age.spec import Stanza, encode_base64
 from strongroom.memory.returned import move_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from strongroom.memory.secret import SecretBuffer
+    from strongroom.memory.slots import Slots
 
 KIND: Final = "mlkem768x25519"
 RECIPIENT_PREFIX: Final = "age1pq"
@@ -85,24 +86,11 @@ class HybridIdentity:
         """See `identities.Identity`."""
         return bech32.encode(RECIPIENT_PREFIX, self._public)
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
         """See `identities.Identity`. age, "mlkem768x25519 recipient stanza"."""
-        keys.check_shape(stanza, 1)
-        encapsulated = keys.argument(stanza, 0, _ENCAPSULATED)
         lattice, curve = self._expand()
-        with keys.slots() as slots, keys.slot(slots, _CURVE) as shared:
-            try:  # HPKE says no more of this than of a wrong key
-                share = X25519PublicKey.from_public_bytes(encapsulated[_LATTICE_CIPHERTEXT:])
-                move_into(curve.exchange(share), shared)
-            except ValueError:
-                raise keys.fault(stanza, "the X25519 share is a point of low order") from None
-        try:
-            move_into(
-                _suite().decrypt(encapsulated + stanza.body, MLKEM768X25519PrivateKey(lattice, curve), _INFO), file_key
-            )
-        except InvalidTag:
-            return False
-        return True
+        private = MLKEM768X25519PrivateKey(lattice, curve)
+        return any(_unwrap(private, curve, stanza, file_key, slots) for stanza in stanzas)
 
     def close(self) -> None:
         """See `identities.Identity`."""
@@ -121,6 +109,24 @@ class HybridIdentity:
                 except UnsupportedAlgorithm:
                     raise _unsupported() from None
                 return lattice, X25519PrivateKey.from_private_bytes(scalar)
+
+
+def _unwrap(
+    private: MLKEM768X25519PrivateKey, curve: X25519PrivateKey, stanza: Stanza, file_key: memoryview, slots: Slots
+) -> bool:
+    keys.check_shape(stanza, 1)
+    encapsulated = keys.argument(stanza, 0, _ENCAPSULATED)
+    with keys.slot(slots, _CURVE) as shared:
+        try:  # HPKE says no more of this than of a wrong key
+            share = X25519PublicKey.from_public_bytes(encapsulated[_LATTICE_CIPHERTEXT:])
+            move_into(curve.exchange(share), shared)
+        except ValueError:
+            raise keys.fault(stanza, "the X25519 share is a point of low order") from None
+    try:
+        move_into(_suite().decrypt(encapsulated + stanza.body, private, _INFO), file_key)
+    except InvalidTag:
+        return False
+    return True
 
 
 def _suite() -> Suite:

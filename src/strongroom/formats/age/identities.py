@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from strongroom.errors import UnsupportedError, WrongKeyError
-from strongroom.formats.age import bech32, hybrid, passphrase, recipients, ssh, x25519
+from strongroom.formats.age import bech32, hybrid, keys, passphrase, recipients, ssh, x25519
 from strongroom.memory.secret import Secret, SecretBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from strongroom.formats.age.spec import Header, Stanza
+    from strongroom.memory.slots import Slots
 
 _BEGINNING: Final = 24  # what of a line says its kind
 _PLUGIN: Final = "age-plugin-"
@@ -33,8 +34,10 @@ class Identity(Protocol):
         """To whom others encrypt; raises `ValueError` where that is nobody."""
         ...
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
-        """Put the file key into `file_key`, which is to be wiped; False where the stanza is somebody else's.
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
+        """Put the file key into `file_key`, which is to be wiped; False where the stanzas are somebody else's.
+
+        All `stanzas` are of its kind. `slots` have `keys.SLOT` bytes each.
 
         Raises `FormatError` for a stanza that breaks the rules of its kind, `LimitError`.
         """
@@ -62,9 +65,10 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
     Raises `WrongKeyError` where no identity fits, `FormatError`, `LimitError`.
     """
     passphrase.check_alone(header.stanzas)
-    for identity in identities:
-        for stanza in header.stanzas:
-            if stanza.kind == identity.kind and identity.unwrap(stanza, file_key):
+    with keys.slots() as slots:
+        for identity in identities:
+            own = [stanza for stanza in header.stanzas if stanza.kind == identity.kind]
+            if own and identity.unwrap(own, file_key, slots):
                 return
     kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
     if any(stanza.kind == passphrase.KIND for stanza in header.stanzas):

@@ -12,10 +12,11 @@ from strongroom.formats.age import keys
 from strongroom.formats.age.spec import Stanza, encode_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from strongroom.limits import Limits
     from strongroom.memory.secret import Secret
+    from strongroom.memory.slots import Slots
 
 KIND: Final = "scrypt"
 LOG_N: Final = 18
@@ -60,8 +61,14 @@ class ScryptIdentity:
         message = "a passphrase has no recipient that could be shown"
         raise ValueError(message)
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
         """See `identities.Identity`. age, "scrypt recipient stanza". Raises `LimitError` before any work."""
+        return any(self._unwrap(stanza, file_key, slots) for stanza in stanzas)
+
+    def close(self) -> None:
+        """See `identities.Identity`; the passphrase is the caller's."""
+
+    def _unwrap(self, stanza: Stanza, file_key: memoryview, slots: Slots) -> bool:
         keys.check_shape(stanza, 2)
         salt = keys.argument(stanza, 0, _SALT)
         factor = stanza.arguments[1]
@@ -71,12 +78,9 @@ class ScryptIdentity:
             message = f"scrypt's work factor of 2^{factor[:20]} is above the scrypt_log_n limit of"
             message += f" {self._limits.scrypt_log_n}"
             raise LimitError(message)
-        with keys.slots() as slots, keys.slot(slots, keys.KEY_SIZE) as key:
+        with keys.slot(slots, keys.KEY_SIZE) as key:
             _derive(self._password, salt, int(factor), key)
             return keys.unwrap(key, stanza.body, file_key)
-
-    def close(self) -> None:
-        """See `identities.Identity`; the passphrase is the caller's."""
 
 
 def check_alone(stanzas: tuple[Stanza, ...]) -> None:

@@ -27,8 +27,9 @@ WRAPPED_SIZE: Final = FILE_KEY_SIZE + 16
 NONCE_SIZE: Final = 16
 """age, "Payload"."""
 MAC_SIZE: Final = 32
-LARGEST_HEADER: Final = 4 * MIB
-"""40,000 recipients with X25519, of which each costs 50 us to try; `Limits.header_size` may allow less."""
+LARGEST_HEADER: Final = 2 * MIB
+"""1,300 post-quantum recipients, or 20,000 others, which take a second to read and another to try.
+`Limits.header_size` may allow less."""
 
 _COLUMNS: Final = 64
 _FIRST_READ: Final = 4 * KIB  # more than most headers have

@@ -22,9 +22,10 @@ from strongroom.memory.returned import move_into
 from strongroom.memory.secret import SecretBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from strongroom.memory.secret import Secret
+    from strongroom.memory.slots import Slots
 
 ED25519: Final = "ssh-ed25519"
 RSA: Final = "ssh-rsa"
@@ -55,7 +56,7 @@ class Ed25519Recipient:
             move_into(random(_SIZE), ephemeral)
             private = X25519PrivateKey.from_private_bytes(ephemeral)
             share = private.public_key().public_bytes_raw()
-            _ed25519_key(private, self._curve, self._wire, share + self._curve, key)
+            _ed25519_key(private, self._curve, self._wire, share + self._curve, key, slots)
             return Stanza(ED25519, (_tag(self._wire), encode_base64(share)), keys.wrap(key, file_key))
 
     def __str__(self) -> str:
@@ -78,24 +79,27 @@ class Ed25519Identity:
         """See `identities.Identity`."""
         return f"{ED25519} {base64.b64encode(self._wire).decode()}"
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
         """See `identities.Identity`."""
-        keys.check_shape(stanza, 2)
-        share = keys.argument(stanza, 1, _SIZE)
-        if stanza.arguments[0] != _tag(self._wire):
-            return False
         with memoryview(self._scalar) as scalar:
             private = X25519PrivateKey.from_private_bytes(scalar)
-        with keys.slots() as slots, keys.slot(slots, keys.KEY_SIZE) as key:
-            try:
-                _ed25519_key(private, share, self._wire, share + self._curve, key)
-            except ValueError:
-                raise keys.fault(stanza, "the share is a point of low order") from None
-            return keys.unwrap(key, stanza.body, file_key)
+        return any(self._unwrap(private, stanza, file_key, slots) for stanza in stanzas)
 
     def close(self) -> None:
         """See `identities.Identity`."""
         self._scalar.close()
+
+    def _unwrap(self, private: X25519PrivateKey, stanza: Stanza, file_key: memoryview, slots: Slots) -> bool:
+        keys.check_shape(stanza, 2)
+        share = keys.argument(stanza, 1, _SIZE)
+        if stanza.arguments[0] != _tag(self._wire):
+            return False
+        with keys.slot(slots, keys.KEY_SIZE) as key:
+            try:
+                _ed25519_key(private, share, self._wire, share + self._curve, key, slots)
+            except ValueError:
+                raise keys.fault(stanza, "the share is a point of low order") from None
+            return keys.unwrap(key, stanza.body, file_key)
 
 
 class RSARecipient:
@@ -138,31 +142,34 @@ class RSAIdentity:
         """See `identities.Identity`."""
         return f"{RSA} {base64.b64encode(self._wire).decode()}"
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:  # noqa: ARG002
         """See `identities.Identity`."""
+        with memoryview(self._der) as der:  # validated when the identity was made, which takes 40 ms
+            private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+        assert isinstance(private, RSAPrivateKey)  # noqa: S101 - it was when the identity was made
+        return any(self._unwrap(private, stanza, file_key) for stanza in stanzas)
+
+    def close(self) -> None:
+        """See `identities.Identity`."""
+        self._der.close()
+
+    def _unwrap(self, private: RSAPrivateKey, stanza: Stanza, file_key: memoryview) -> bool:
         keys.check_shape(stanza, 1, len(stanza.body))
         if stanza.arguments[0] != _tag(self._wire):
             return False
         if len(stanza.body) != self._size:
             raise keys.fault(stanza, f"has a body of {len(stanza.body)} bytes, and the key has {self._size}")
-        with memoryview(self._der) as der:
-            private = serialization.load_der_private_key(der, None)
-        assert isinstance(private, RSAPrivateKey)  # noqa: S101 - it was when the identity was made
-        with keys.slots() as slots, keys.slot(slots, keys.SLOT) as opened:
-            try:
-                found = [private.decrypt(stanza.body, _oaep())]
-            except ValueError:
-                return False
+        try:
+            found = [private.decrypt(stanza.body, _oaep())]
+        except ValueError:
+            return False
+        with SecretBuffer(self._size) as opened, memoryview(opened) as view:
             size = len(found[0])
+            move_into(found.pop(), view)
             if size != FILE_KEY_SIZE:
                 raise keys.fault(stanza, f"the file key has {size} bytes, expected {FILE_KEY_SIZE}")
-            move_into(found.pop(), opened)
-            file_key[:] = opened[:FILE_KEY_SIZE]
+            file_key[:] = view[:FILE_KEY_SIZE]
         return True
-
-    def close(self) -> None:
-        """See `identities.Identity`."""
-        self._der.close()
 
 
 def parse_recipient(line: str) -> Ed25519Recipient | RSARecipient:
@@ -290,9 +297,11 @@ def _montgomery(public: bytes) -> bytes:
     return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(_SIZE, "little")
 
 
-def _ed25519_key(private: X25519PrivateKey, public: bytes, wire: bytes, salt: bytes, key: memoryview) -> None:
+def _ed25519_key(  # noqa: PLR0913, PLR0917 - what goes into the derivation
+    private: X25519PrivateKey, public: bytes, wire: bytes, salt: bytes, key: memoryview, slots: Slots
+) -> None:
     """Derive what wraps the file key. The tweak ties it to the SSH key. Raises `ValueError` for points of low order."""
-    with keys.slots() as slots, keys.slot(slots, _SIZE) as shared, keys.slot(slots, _SIZE) as tweak:
+    with keys.slot(slots, _SIZE) as shared, keys.slot(slots, _SIZE) as tweak:
         keys.derive(b"", wire, _ED25519_LABEL, tweak)
         first = [private.exchange(X25519PublicKey.from_public_bytes(public))]
         try:

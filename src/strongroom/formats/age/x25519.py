@@ -12,7 +12,9 @@ from strongroom.memory.returned import move_into
 from strongroom.memory.secret import SecretBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from strongroom.memory.slots import Slots
 
 KIND: Final = "X25519"
 RECIPIENT_PREFIX: Final = "age"
@@ -68,20 +70,23 @@ class X25519Identity:
         """See `identities.Identity`."""
         return bech32.encode(RECIPIENT_PREFIX, self._public)
 
-    def unwrap(self, stanza: Stanza, file_key: memoryview) -> bool:
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
         """See `identities.Identity`. age, "X25519 recipient stanza"."""
+        with memoryview(self.secret) as secret:
+            private = X25519PrivateKey.from_private_bytes(secret)
+        return any(self._unwrap(private, stanza, file_key, slots) for stanza in stanzas)
+
+    def close(self) -> None:
+        """See `identities.Identity`."""
+        self.secret.close()
+
+    def _unwrap(self, private: X25519PrivateKey, stanza: Stanza, file_key: memoryview, slots: Slots) -> bool:
         keys.check_shape(stanza, 1)
         share = keys.argument(stanza, 0, SIZE)
-        with keys.slots() as slots, keys.slot(slots, SIZE) as shared, keys.slot(slots, keys.KEY_SIZE) as key:
-            with memoryview(self.secret) as secret:
-                private = X25519PrivateKey.from_private_bytes(secret)
+        with keys.slot(slots, SIZE) as shared, keys.slot(slots, keys.KEY_SIZE) as key:
             try:
                 move_into(private.exchange(X25519PublicKey.from_public_bytes(share)), shared)
             except ValueError:  # all zeros
                 raise keys.fault(stanza, "the share is a point of low order") from None
             keys.derive(shared, share + self._public, _INFO, key)
             return keys.unwrap(key, stanza.body, file_key)
-
-    def close(self) -> None:
-        """See `identities.Identity`."""
-        self.secret.close()
