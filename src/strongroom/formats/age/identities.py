@@ -109,9 +109,9 @@ def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:
 def parse_file(data: memoryview, name: str, ask: Callable[[], Secret] | None = None) -> list[Identity]:
     """Return the identities in a file: one a line, comments begin with "#"; or an SSH key's file.
 
-    `ask` is asked once for the passphrase of an SSH key that has one. A file that is itself encrypted is for
-    `envelope.open_identities`. The caller wipes `data`. Raises `ValueError` that says which line; `UnsupportedError`,
-    `FormatError`, `WrongKeyError`.
+    `ask` is asked for the passphrase of an SSH key that has one: once, where an age file is for that key. A file that
+    is itself encrypted is for `envelope.open_identities`. The caller wipes `data`. Raises `ValueError` that says which
+    line; `UnsupportedError`, `FormatError`, `WrongKeyError`.
     """
     if len(data) > recipients.LARGEST_FILE:
         message = f"{name!r} has more than {recipients.LARGEST_FILE} bytes"
@@ -168,5 +168,7 @@ def _parse_ssh(data: memoryview, ask: Callable[[], Secret] | None) -> Identity:
     if ask is None:
         message = "the SSH key takes a passphrase, and there is none"
         raise WrongKeyError(message)
+    if len(data) <= ssh.LONGEST_KEY and ssh.is_openssh(data):
+        return ssh.EncryptedIdentity(data, ask)
     with ask() as phrase:
         return ssh.parse_identity(data, phrase)

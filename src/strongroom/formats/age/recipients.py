@@ -48,7 +48,7 @@ def parse(text: str) -> Recipient:
     if text.lower().startswith(_IDENTITIES):
         message = "this is a secret identity, and not the recipient that belongs to it: never pass it on"
         raise ValueError(message)
-    if text.startswith("ssh-"):
+    if text.startswith("ssh-") or ssh.key_type(text) is not None:
         return ssh.parse_recipient(text)
     if not text.startswith(_NATIVE):
         message = f"{text[:40]!r} is no recipient: age1…, ssh-ed25519 … or ssh-rsa …"
@@ -90,9 +90,10 @@ def parse_file(data: bytes, name: str) -> list[Recipient]:
             try:
                 found.append(parse(text))
             except UnsupportedError:
-                if not text.startswith("ssh-"):
+                kind = ssh.key_type(text)
+                if kind is None:
                     raise
-                message = f"{name!r}, line {number}: SSH keys of type {text.split(' ')[0]!r} are left out"
+                message = f"{name!r}, line {number}: SSH keys of type {kind!r} are left out"
                 warnings.warn(message, StrongroomWarning, stacklevel=2)
         except ValueError:
             message = f"{name!r}, line {number}: no recipient"

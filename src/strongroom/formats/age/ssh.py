@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +20,12 @@ from strongroom.errors import FormatError, StrongroomError, UnsupportedError, Wr
 from strongroom.formats.age import keys
 from strongroom.formats.age.spec import FILE_KEY_SIZE, Stanza, encode_base64
 from strongroom.memory.returned import move_into
-from strongroom.memory.secret import SecretBuffer
+from strongroom.memory.secret import Secret, SecretBuffer
+from strongroom.source import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from strongroom.memory.secret import Secret
     from strongroom.memory.slots import Slots
 
 ED25519: Final = "ssh-ed25519"
@@ -38,6 +39,7 @@ _TAG: Final = 4
 _SMALLEST_RSA: Final = 2048  # bits
 _PRIME: Final = 2**255 - 19
 _SIGN: Final = 1 << 255
+_MAGIC: Final = b"openssh-key-v1\0"
 _PEM_OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
@@ -172,6 +174,45 @@ class RSAIdentity:
         return True
 
 
+class EncryptedIdentity:
+    """A private key with a passphrase, which is asked for once, where a stanza is for this key. `pem` is copied.
+
+    age does the same (agessh/encrypted_keys.go). Raises `FormatError`, `UnsupportedError` for what is no such key.
+    """
+
+    def __init__(self, pem: memoryview, ask: Callable[[], Secret]) -> None:
+        self._wire = _public_of(pem)
+        self.kind = _type_of(self._wire)
+        if self.kind not in (ED25519, RSA):
+            raise _unused()
+        self._ask = ask
+        self._identity: Ed25519Identity | RSAIdentity | None = None
+        self._pem = Secret(pem)
+
+    @property
+    def recipient(self) -> str:
+        """See `identities.Identity`."""
+        return f"{self.kind} {base64.b64encode(self._wire).decode()}"
+
+    def unwrap(self, stanzas: Sequence[Stanza], file_key: memoryview, slots: Slots) -> bool:
+        """See `identities.Identity`. Raises `WrongKeyError` where the passphrase does not fit."""
+        if not any(stanza.arguments[:1] == (_tag(self._wire),) for stanza in stanzas):
+            return False
+        if self._identity is None:
+            with self._ask() as phrase, memoryview(self._pem) as pem:
+                self._identity = parse_identity(pem, phrase)
+            if self._identity.recipient != self.recipient:
+                message = "the SSH key's file shows another public key than the private one has"
+                raise FormatError(message)
+        return self._identity.unwrap(stanzas, file_key, slots)
+
+    def close(self) -> None:
+        """See `identities.Identity`."""
+        self._pem.close()
+        if self._identity is not None:
+            self._identity.close()
+
+
 def parse_recipient(line: str) -> Ed25519Recipient | RSARecipient:
     """Return the recipient of a line as authorized_keys has it. Raises `ValueError`, `UnsupportedError`."""
     kind = line.split(" ", maxsplit=1)[0]
@@ -189,6 +230,16 @@ def parse_recipient(line: str) -> Ed25519Recipient | RSARecipient:
         return RSARecipient(key)
     message = "the SSH public key is of another type than it says"
     raise ValueError(message)
+
+
+def key_type(line: str) -> str | None:
+    """Return the type of an SSH public key, whichever it is, or None where the line is none. RFC 4253, 6.6."""
+    kind, _, rest = line.partition(" ")
+    try:
+        wire = binascii.a2b_base64(rest.split(" ")[0], strict_mode=True)
+        return kind if kind and kind == _type_of(wire) else None
+    except (ValueError, FormatError):
+        return None
 
 
 def is_encrypted(pem: memoryview) -> bool:
@@ -222,14 +273,49 @@ def parse_identity(pem: memoryview, passphrase: Secret | None = None) -> Ed25519
         return _ed25519_identity(private)
     if isinstance(private, RSAPrivateKey):
         return _rsa_identity(private)
-    message = f"SSH keys other than {ED25519} and {RSA} are not used by age"
-    raise UnsupportedError(message)
+    raise _unused()
+
+
+def is_openssh(pem: memoryview) -> bool:
+    """Whether a private key's file is in OpenSSH's own form, which shows the public key."""
+    return bytes(pem[: len(_PEM_OPENSSH)]) == _PEM_OPENSSH
+
+
+def _public_of(pem: memoryview) -> bytes:
+    """Return the public key in a private key's file. OpenSSH, PROTOCOL.key, 1."""
+    try:
+        binary = binascii.a2b_base64(b"".join(bytes(pem).split(b"\n")[1:]).partition(b"-")[0].replace(b"\r", b""))
+    except binascii.Error:
+        binary = b""
+    cursor = Cursor(binary)
+    if cursor.take(min(len(_MAGIC), cursor.left), "the SSH key") != _MAGIC:
+        message = "the SSH key is damaged"
+        raise FormatError(message)
+    for what in ("cipher", "key derivation", "derivation's options"):
+        _string(cursor, what)
+    if cursor.take(4, "the SSH key") != (1).to_bytes(4):
+        message = "the SSH key's file has more than one key"
+        raise UnsupportedError(message)
+    return _string(cursor, "public key")
+
+
+def _type_of(wire: bytes) -> str:
+    return _string(Cursor(wire), "type").decode("ascii", "replace")
+
+
+def _string(cursor: Cursor, what: str) -> bytes:
+    """Read a string as SSH has it. RFC 4251, 5."""
+    return cursor.take(int.from_bytes(cursor.take(4, f"the SSH key's {what}")), f"the SSH key's {what}")
+
+
+def _unused() -> UnsupportedError:
+    return UnsupportedError(f"SSH keys other than {ED25519} and {RSA} are not used by age")
 
 
 def _load(pem: memoryview, passphrase: Secret | None) -> object:
     """Load a key. Raises `TypeError` for a passphrase too many or missing."""
     load = serialization.load_pem_private_key
-    if bytes(pem[: len(_PEM_OPENSSH)]) == _PEM_OPENSSH:
+    if is_openssh(pem):
         load = serialization.load_ssh_private_key
     try:
         if passphrase is None:

@@ -14,7 +14,9 @@ from strongroom.memory.secret import Secret
 from tests import agecraft
 
 FILE_KEY = bytes(range(16))
-ECDSA = "ssh-ecdsa AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENj"
+ECDSA = (
+    ec.derive_private_key(7, ec.SECP256R1()).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+)
 
 
 def test_recipient_of_the_specification() -> None:
@@ -83,7 +85,8 @@ def test_identity_in_place_of_a_recipient_is_not_shown(text: str) -> None:
     [
         (bech32.encode("age1yubikey", bytes(33)), "age-plugin-yubikey"),
         (bech32.encode("age1tagpq", bytes(1249)), "age1tagpq"),
-        (ECDSA, "ssh-ecdsa"),
+        (ECDSA, "ecdsa-sha2-nistp256"),
+        ("ssh-dss AAAA", "ssh-dss"),
     ],
 )
 def test_what_is_not_done_is_named(text: str, name: str) -> None:
@@ -123,7 +126,7 @@ def test_post_quantum_recipients_stand_among_themselves(weak: str) -> None:
 
 def test_recipients_file() -> None:
     """Comments and blank lines are left out, line ends may be those of Windows, other SSH keys are warned of."""
-    text = f"# mine\n\n{agecraft.X25519_RECIPIENT}\r\n{agecraft.TAG_RECIPIENT}\nssh-dss AAAA me\n"
+    text = f"# mine\n\n{agecraft.X25519_RECIPIENT}\r\n{agecraft.TAG_RECIPIENT}\n{ECDSA} me\n"
     with pytest.warns(StrongroomWarning, match="line 5"):
         found = recipients.parse_file(text.encode(), "friends")
     assert [str(one) for one in found] == [agecraft.X25519_RECIPIENT, agecraft.TAG_RECIPIENT]
@@ -131,7 +134,17 @@ def test_recipients_file() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"# nobody\n", b"hello\n", b"\xff\n", b"age1" + b"q" * 9000, b" \n", agecraft.X25519.encode()],
+    [
+        b"",
+        b"# nobody\n",
+        b"hello\n",
+        b"ssh-ed25519 AAAA me",
+        b"ecdsa AAAAA2Vj",
+        b"\xff\n",
+        b"age1" + b"q" * 9000,
+        b" \n",
+        agecraft.X25519.encode(),
+    ],
 )
 def test_file_without_recipients_is_refused(data: bytes) -> None:
     """The error says which line, and not what is in it: the file may be a secret one."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from contextlib import suppress
 
 import pytest
@@ -63,20 +64,63 @@ def test_pem_keys_of_other_tools_open(key: Key) -> None:
 
 @each_key
 def test_passphrase_of_a_key(key: Key) -> None:
-    """It is asked for once; a wrong one, or none, is a wrong key."""
-    pytest.importorskip("bcrypt")
+    """It is asked for once, and only for a file that is for this key; a wrong one, or none, is a wrong key."""
     file, asked = pem(key, b"open sesame"), []
 
     def ask(text: str) -> Secret:
         asked.append(text)
         return Secret(text)
 
-    own = identities.parse_file(file, "id", lambda: ask("open sesame"))
+    (own,) = identities.parse_file(file, "id", lambda: ask("open sesame"))
+    assert own.recipient == public(key)
+    assert isinstance(agecraft.read_whole(agecraft.seal(b"data"), [own]).error, WrongKeyError)
+    other = ed25519.Ed25519PrivateKey.generate()
+    assert isinstance(agecraft.read_whole(agecraft.seal(b"data", [public(other)]), [own]).error, WrongKeyError)
+    assert not asked
+    sealed = agecraft.seal(b"data", [public(key)])
+    for _ in range(2):
+        assert agecraft.read_whole(sealed, [own]).data == b"data"
+    assert asked == ["open sesame"]
+    own.close()
+    wrong = identities.parse_file(file, "id", lambda: ask("sesame"))
+    assert isinstance(agecraft.read_whole(sealed, wrong).error, WrongKeyError)
+    with pytest.raises(WrongKeyError):
+        identities.parse_file(file, "id")
+
+
+@each_key
+def test_passphrase_of_a_pem_key(key: Key) -> None:
+    """Its public key is not shown, so that the passphrase is asked for at once."""
+    how = serialization.BestAvailableEncryption(b"open sesame")
+    file = memoryview(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
+    own = identities.parse_file(file, "id", lambda: Secret("open sesame"))
     assert agecraft.read_whole(agecraft.seal(b"data", [public(key)]), own).data == b"data"
-    for wrong in (lambda: ask("sesame"), None):
-        with pytest.raises(WrongKeyError):
-            identities.parse_file(file, "id", wrong)
-    assert asked == ["open sesame", "sesame"]
+    with pytest.raises(WrongKeyError):
+        identities.parse_file(file, "id", lambda: Secret("sesame"))
+
+
+def test_public_key_that_does_not_belong_is_refused() -> None:
+    """Nobody is asked for a passphrase and then shown another key's recipient."""
+    other = ed25519.Ed25519PrivateKey.generate()
+    wire, wrong = (base64.b64decode(public(one).split(" ")[1]) for one in (ED25519, other))
+    lines = bytes(pem(ED25519, b"open sesame")).splitlines()
+    binary = base64.b64decode(b"".join(lines[1:-1]))
+    changed = base64.encodebytes(binary.replace(wire, wrong, 1))
+    file = b"\n".join([lines[0], changed.strip(), lines[-1], b""])
+    (own,) = identities.parse_file(memoryview(file), "id", lambda: Secret("open sesame"))
+    assert own.recipient == public(other)
+    assert agecraft.read_whole(agecraft.seal(b"data", [public(other)]), [own]).error is not None
+
+
+def test_damaged_key_with_a_passphrase_is_an_error_of_ours() -> None:
+    """Each changed byte gives a key or an error of ours; and so does each end."""
+    file = bytes(pem(ED25519, b"open sesame"))
+    sealed = agecraft.seal(b"data", [public(ED25519)])
+    for place in range(0, len(file), 11):
+        for changed in (file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :], file[:place]):
+            with suppress(StrongroomError):
+                own = ssh.EncryptedIdentity(memoryview(changed), lambda: Secret("open sesame"))
+                agecraft.read_whole(sealed, [own])
 
 
 def test_passphrase_for_a_key_that_has_none() -> None:
