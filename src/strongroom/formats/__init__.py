@@ -128,25 +128,60 @@ class Reader(Protocol):
         ...
 
 
+class Recipient(Protocol):
+    """To whom a file is encrypted: a public key, of which only the format that read it knows how it is used."""
+
+    @property
+    def post_quantum(self) -> bool:
+        """Whether a quantum computer leaves it secure."""
+        ...
+
+
+class Identity(Protocol):
+    """Who opens a file: a secret key, of which only the format that read it knows how it is used."""
+
+    @property
+    def recipient(self) -> str:
+        """To whom others encrypt."""
+        ...
+
+    def close(self) -> None:
+        """Wipe the key."""
+        ...
+
+
 class WriterOptions(NamedTuple):
     """How a writer is made. `patchable` says whether the output takes patches; else it must be written in one go.
 
     `manifest` makes the tamper evidence and the salts; without one, what is around the archive has to authenticate it.
+    Where a format has public keys, `recipients` can stand in place of the password, and `armored` asks for text.
     """
 
-    password: Secret
+    password: Secret | None
     compression: str
     level: int | None
     threads: int
     patchable: bool
     random: Callable[[int], bytes]
     manifest: Sealer | None = None
+    recipients: tuple[Recipient, ...] = ()
+    armored: bool = False
+
+    @property
+    def secret(self) -> Secret:
+        """The password, for what cannot do without one."""
+        if self.password is None:
+            message = "the format takes a password"
+            raise ValueError(message)
+        return self.password
 
 
 class ReaderOptions(NamedTuple):
     """How a reader is made. `legacy` accepts broken encryption, `allow_plaintext` unencrypted files.
 
-    `guard` checks the manifest; without one it is not looked at.
+    `guard` checks the manifest; without one it is not looked at. Where a format has public keys, `identities` open it
+    as well. `streaming` gives data out piece by piece before all of it is checked, where the pieces are authentic by
+    themselves. `name` and `modified` are the file's own, for a format that stores neither.
     """
 
     password: Secret | None
@@ -155,6 +190,10 @@ class ReaderOptions(NamedTuple):
     limits: Limits
     threads: int
     guard: Guard | None = None
+    identities: tuple[Identity, ...] = ()
+    streaming: bool = False
+    name: str = ""
+    modified: datetime | None = None
 
 
 class Format(NamedTuple):

@@ -116,7 +116,7 @@ def make_sealer(options: WriterOptions, row: Format) -> Sealer:
     """Make what makes the manifest of an archive."""
     from strongroom.manifest.sealing import Sealer  # noqa: PLC0415 - the same
 
-    return Sealer(_derivation(options.password, row), options.random)
+    return Sealer(_derivation(options.secret, row), options.random)
 
 
 def _derivation(password: Secret, row: Format) -> Callable[[bytes, int], Key]:

@@ -208,7 +208,7 @@ class WriteRoom(Room):
 
     def _reread(self) -> None:
         limits = Limits(ratio=1 << 62, total_size=1 << 62, entries=1 << 62, header_size=1 << 62)
-        guard = make_guard("required", self._options.password, self._format, limits)
+        guard = make_guard("required", self._options.secret, self._format, limits)
         options = ReaderOptions(
             password=self._options.password,
             legacy=False,
@@ -281,4 +281,4 @@ class WriteRoom(Room):
         finally:
             if self._options.manifest is not None:
                 self._options.manifest.close()
-            self._options.password.close()
+            self._options.secret.close()

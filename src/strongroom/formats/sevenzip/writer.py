@@ -131,7 +131,7 @@ class Writer:
                 self._salt = self.options.random(crypto.SALT_SIZE)
             else:
                 self._salt = self._manifest.share(partial(derive, self._own_key), 1 << crypto.CYCLES_POWER)
-            self._key = crypto.Key(self.options.password, self._salt, crypto.CYCLES_POWER, Limits())
+            self._key = crypto.Key(self.options.secret, self._salt, crypto.CYCLES_POWER, Limits())
         iv = self.options.random(crypto.IV_SIZE)
         return crypto.AesProperties(crypto.CYCLES_POWER, self._salt, iv).encode(), self._key.encryptor(iv)
 

@@ -131,7 +131,7 @@ class Writer:
         return self._manifest.salt() if self._manifest else self.options.random(crypto.salt_size(_KEY_BITS))
 
     def _derive(self, salts: list[bytes]) -> list[tuple[bytes, crypto.Keys]]:
-        return [(salt, crypto.Keys(self.options.password, salt, _KEY_BITS, self._slots)) for salt in salts]
+        return [(salt, crypto.Keys(self.options.secret, salt, _KEY_BITS, self._slots)) for salt in salts]
 
     def count(self, piece: Bytes) -> Bytes:
         """Count a piece on its way out."""
