@@ -37,9 +37,10 @@ class Entries(Protocol):
 class Layer(Protocol):
     """Encryption around a single entry."""
 
-    def wrap(self, name: str, data: Buffer | Readable | Iterable[Buffer]) -> Iterable[tuple[str, Generator[bytes]]]:
+    def wrap(self, name: str, data: Buffer | Readable | Iterable[Buffer]) -> Iterable[tuple[str, Generator[Buffer]]]:
         """Give names and contents of the entries that hold `data`, each to be written, and then closed, in turn.
 
+        A piece of content is valid until the next.
         What is refused beforehand is refused before the first.
         """
         ...
