@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Path(Protocol):
+class PathLike(Protocol):
     """What `os.PathLike[str]` is, which is not imported where nothing is opened."""
 
     def __fspath__(self) -> str: ...
 
 
 if TYPE_CHECKING:
-    GivenRecipient = str | Path
-    GivenIdentity = str | Buffer | Path
+    GivenRecipient = str | PathLike
+    GivenIdentity = str | Buffer | PathLike
 
 
 def given_recipients(given: GivenRecipient | Iterable[GivenRecipient], limits: Limits) -> tuple[Recipient, ...]:
@@ -47,7 +47,7 @@ def given_recipients(given: GivenRecipient | Iterable[GivenRecipient], limits: L
     Raises `ValueError` that names what is wrong, `UnsupportedError`, `LimitError`, `OSError`; `TypeError` for others.
     """
     found: list[Recipient] = []
-    for one in (given,) if isinstance(given, (str, Path)) else given:
+    for one in (given,) if isinstance(given, (str, PathLike)) else given:
         if isinstance(one, str):
             found.append(recipients.parse(one))
             continue
@@ -71,7 +71,7 @@ def given_identities(
     `TypeError` for others.
     """
     found: list[Identity] = []
-    one = isinstance(given, (str, Path)) or as_bytes(given) is not None
+    one = isinstance(given, (str, PathLike)) or as_bytes(given) is not None
     several = (cast("GivenIdentity", given),) if one else cast("Iterable[GivenIdentity]", given)
     identity: GivenIdentity | None = None
     try:
@@ -99,7 +99,7 @@ def _identities(one: GivenIdentity, number: int, limits: Limits, ask: Callable[[
 
 
 def _name(path: object, expected: str) -> str:
-    if not isinstance(path, Path):
+    if not isinstance(path, PathLike):
         message = f"{expected}, not {type(path).__name__}"
         raise TypeError(message)
     return path.__fspath__()
