@@ -15,6 +15,7 @@ from strongroom.formats.age.envelope import Envelope, open_pieces
 from strongroom.formats.age.given import given_identities, given_recipients
 from strongroom.formats.age.passphrase import LOG_N, ScryptIdentity, ScryptRecipient
 from strongroom.formats.age.writer import check_password
+from strongroom.layers import entry_chunks
 from strongroom.layers.fernet import find_token
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret, wipe
@@ -103,7 +104,10 @@ class AgeLayer:
             raise WrongKeyError(message)
         plain = io.BytesIO()  # gives up its memory as bytes without a copy
         try:
-            with closing(open_pieces(entries.chunks(file.name), own, limits, self._threads)) as pieces:
+            with (
+                entry_chunks(entries, file.name) as chunks,
+                closing(open_pieces(chunks, own, limits, self._threads)) as pieces,
+            ):
                 for piece in pieces:
                     plain.write(piece)
             return plain.getvalue()

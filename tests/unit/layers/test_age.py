@@ -256,6 +256,18 @@ def test_changed_before_it_came_into_the_archive(
         assert room.read("a.age") == file
 
 
+@each_format
+def test_no_thread_is_left(trait: Trait) -> None:
+    """So it is in the middle of an entry that the archive itself reads ahead, and while the exception is kept."""
+    file, stream = bytearray(agecraft.seal(bytes(20 * CHUNK))), io.BytesIO()
+    file[70_000] ^= 1
+    strongroom.seal({"a.age": bytes(file)}, stream, format=str(trait), password=PASSWORD, compression="store")
+    with by_key() as layer, opened(stream, threads=2) as room:
+        with nothing_left(), pytest.raises(TamperedError) as caught:
+            room.read("a", layer=layer)
+        assert caught.value.__traceback__ is not None
+
+
 def test_changed_in_the_archive(tmp_path: Path) -> None:
     """The archive's own authentication comes first; where it has none, age's finds the change."""
     with by_key() as layer:
