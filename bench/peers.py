@@ -62,7 +62,8 @@ def need(module: str) -> ModuleType:
         raise UnavailableError(f"not installed ({error})") from error
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Find a command, beside this Python or on the path, or raise UnavailableError."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -112,7 +113,7 @@ class Strongroom:
         secret = archive.with_name("password")
         secret.write_text(PASSWORD + "\n")
         secret.chmod(0o600)
-        return [_program("strongroom"), "seal", str(archive), "--name", "n", "--password-file", str(secret), "-"]
+        return [program("strongroom"), "seal", str(archive), "--name", "n", "--password-file", str(secret), "-"]
 
 
 class StrongroomStream(Strongroom):
@@ -135,7 +136,7 @@ class SevenZip:
     name: ClassVar = "7zz"
 
     def __init__(self) -> None:
-        self._program = _program("7zz")
+        self._program = program("7zz")
 
     _FORMAT: ClassVar = ("-tzip", "-mem=AES256")
     _LEVELS: ClassVar = {"store": "-mx0", "deflate": "-mx1"}

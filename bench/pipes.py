@@ -45,11 +45,19 @@ def _child(command: list[str], size: int, block: bytes) -> dict[str, float]:
 
 def _piped(setting: Setting, tool: type[Piped], size: int, block: bytes, suffix: str = "zip") -> dict[str, float]:
     archive = setting.fresh(f"piped.{suffix}")
-    command = tool().pipe(archive)
+    return _run(archive, tool().pipe(archive), size, block)
+
+
+def _run(archive: Path, command: list[str], size: int, block: bytes) -> dict[str, float]:
     os.sync()
     figures = _child(command, size, block)
     archive.unlink()
     return figures
+
+
+def peak_of(archive: Path, command: list[str], size: int) -> float:
+    """The peak of memory, in MiB, of a command that makes `archive` of `size` bytes from a pipe."""
+    return _run(archive, command, size, data.csv(min(_BLOCK, size)))["peak"] / MIB
 
 
 def process(setting: Setting) -> Iterator[Case]:

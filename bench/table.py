@@ -66,6 +66,12 @@ WORKS: Final = {
     "7z-lzma-read": Work("7z: lzma, CSV, read with verification", "MB/s", at_least(seven=0.7, py7zr=1.5)),
     "7z-entries": Work("7z: {entries:,} entries of 1 KiB, write", "s", at_most(seven=2)),
     "7z-memory": Work("7z: peak memory, {middle} through a pipe", "MiB", at_most(strongroom=400)),
+    "age-seal-file": Work("age: X25519, random data, file to file", "MB/s", at_least(age=1.5, pyrage=2)),
+    "age-seal-memory": Work("age: X25519, random data, memory to file", "MB/s", at_least(age=1.5, pyrage=2)),
+    "age-open-file": Work("age: decrypt, file to file", "MB/s", at_least(age=1.5, pyrage=2)),
+    "age-open-memory": Work("age: decrypt, file to memory", "MB/s", at_least(age=1.5, pyrage=2)),
+    "age-memory-keys": Work("age: peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
+    "age-memory-password": Work("age: the same with a password", "MiB", at_most(strongroom=350)),
     "left-secrets": Work("passwords and keys left in memory", "copies", at_most(strongroom=0)),
     "left-plaintext": Work("plaintext left in memory, of 3 MiB", "MiB"),
 }

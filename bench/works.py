@@ -8,6 +8,8 @@ from functools import partial
 from typing import Final
 
 from bench import data, leftovers, limits, pipes
+from bench.age import age
+from bench.age import memory as age_memory
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, TOOLS_7Z, Load, PyzipperPieces, StrongroomStream, Tool
 from bench.ram import ram
@@ -174,5 +176,7 @@ GROUPS: Final = (
     (("7z-deflate-write", "7z-deflate-size", "7z-lzma-write", "7z-lzma-size", "7z-lzma-read"), csv_7z),
     (("7z-entries",), entries_7z),
     (("7z-memory",), pipes.memory_7z),
+    (("age-seal-file", "age-seal-memory", "age-open-file", "age-open-memory"), age),
+    (("age-memory-keys", "age-memory-password"), age_memory),
     (("left-secrets", "left-plaintext"), leftovers.left),
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from strongroom.formats import Entry
     from strongroom.fs.ram import RamFS
+    from strongroom.layers.age import AgeLayer
     from strongroom.layers.fernet import FernetLayer
     from strongroom.layers.recipe import RecipeLayer
     from strongroom.limits import Limits
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal, unseal
 
 __all__ = [
+    "AgeLayer",
     "Entry",
     "EntryNotFoundError",
     "FernetLayer",
@@ -61,6 +63,7 @@ __all__ = [
 
 # Where what is no error is found. Each loads on first use: the command line starts twice, and pays for none of it once.
 _HOMES = {
+    "AgeLayer": "layers.age",
     "Entry": "formats",
     "FernetLayer": "layers.fernet",
     "Limits": "limits",

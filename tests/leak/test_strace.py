@@ -201,13 +201,15 @@ strongroom.seal({"a": sys.stdin.buffer.read()}, sys.argv[1], password=password, 
 STAGE = """
 import os, sys, strongroom
 password = os.read(int(os.environ["FD"]), 99)
-with strongroom.RamFS() as ram, strongroom.FernetLayer(password=password) as layer:
+with strongroom.RamFS() as ram:
     ram.pipe_file("/deep/a", sys.stdin.buffer.read())
     strongroom.seal(ram, sys.argv[1] + sys.argv[2], password=password)
-    with strongroom.create(sys.argv[1] + ".fernet" + sys.argv[2], password=password) as room:
-        room.write("a", ram.open("/deep/a"), layer=layer)
-    with strongroom.open(sys.argv[1] + ".fernet" + sys.argv[2], password=password) as room:
-        assert room.read("a", layer=layer) == ram.cat_file("/deep/a")
+    for suffix, kind in ((".fernet", strongroom.FernetLayer), (".age", strongroom.AgeLayer)):
+        with kind(password=password) as layer:
+            with strongroom.create(sys.argv[1] + suffix + sys.argv[2], password=password) as room:
+                room.write("a", ram.open("/deep/a"), layer=layer)
+            with strongroom.open(sys.argv[1] + suffix + sys.argv[2], password=password) as room:
+                assert room.read("a", layer=layer) == ram.cat_file("/deep/a")
 with strongroom.unseal(sys.argv[1] + sys.argv[2], password=password) as ram:
     os.write(1, ram.cat_file("/deep/a"))
 """
@@ -215,14 +217,14 @@ with strongroom.unseal(sys.argv[1] + sys.argv[2], password=password) as ram:
 
 @each_format
 def test_staging_and_layers(folder: Path, trait: Trait) -> None:
-    """A RAM file system and a layer write to the disk what an archive writes, and nothing beside."""
+    """A RAM file system and layers write to the disk what an archive writes, and nothing beside."""
     data = plaintext(1_300_000)
     found = trace(folder, ["-c", STAGE, str(folder / "out" / "a"), trait.suffix], data)
     check(found)
     assert found.output == data
-    assert found.opened_for_writing() == [str(folder / "out")] * 2
-    assert len(found.names_made()) == 2
-    assert listing(folder / "out") == sorted((f"a.fernet{trait.suffix}", f"a{trait.suffix}"))
+    assert found.opened_for_writing() == [str(folder / "out")] * 3
+    assert len(found.names_made()) == 3
+    assert listing(folder / "out") == sorted(f"a{layer}{trait.suffix}" for layer in ("", ".age", ".fernet"))
 
 
 @each_format

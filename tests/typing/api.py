@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import strongroom
 from strongroom import (
+    AgeLayer,
     Entry,
     FernetLayer,
     Limits,
@@ -134,6 +135,13 @@ def layers(room: WriteRoom, read: ReadRoom, key: bytes) -> bytes:
         packed: int = read.entry("a.fernet").packed_size
         print(packed)
         data: bytes = read.read("a", layer=layer)
+    with (
+        AgeLayer(recipients=["age1", Path("public")]) as writes,
+        AgeLayer(identities=[Secret("text"), Path("key")], threads=1) as reads,
+        AgeLayer(password=Secret("text"), recipients=(), identities=()),
+    ):
+        room.write("c", [b"data"], layer=writes)
+        data += read.read("c", layer=reads)
     return data + read.read("encrypted.txt", layer=RecipeLayer(key_name="encryption_key.txt"))
 
 

@@ -6,10 +6,12 @@ files, `extract` writes them as they are, and `verify` checks that the archive h
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
 
@@ -37,9 +39,10 @@ class Entries(Protocol):
 class Layer(Protocol):
     """Encryption around a single entry."""
 
-    def wrap(self, name: str, data: Buffer | Readable | Iterable[Buffer]) -> Iterable[tuple[str, Generator[bytes]]]:
+    def wrap(self, name: str, data: Buffer | Readable | Iterable[Buffer]) -> Iterable[tuple[str, Generator[Buffer]]]:
         """Give names and contents of the entries that hold `data`, each to be written, and then closed, in turn.
 
+        A piece of content is valid until the next.
         What is refused beforehand is refused before the first.
         """
         ...
@@ -47,3 +50,14 @@ class Layer(Protocol):
     def unwrap(self, name: str, entries: Entries, limits: Limits) -> bytes:
         """Return what was wrapped as `name`, all of it authenticated. Raises a `StrongroomError`."""
         ...
+
+
+@contextmanager
+def entry_chunks(entries: Entries, name: str) -> Generator[Iterator[memoryview]]:
+    """Give `entries.chunks(name)`, and end its threads also where an exception keeps it alive."""
+    chunks = entries.chunks(name)
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from strongroom.errors import FormatError, LimitError, TamperedError, WrongKeyError
 from strongroom.flow import as_bytes, chunks_of
+from strongroom.layers import entry_chunks
 from strongroom.layers.derivation import KDFS, LONGEST, SALT_SIZE, decode, derive, encode
 from strongroom.layers.token import IV_SIZE, KEY_SIZE, LARGEST, decode_key, decrypt, encrypt, too_large
 from strongroom.memory.secret import Secret, SecretBuffer
@@ -140,7 +141,8 @@ def open_token(key: SecretBuffer, token: Entry, entries: Entries) -> bytes:
     does not, `TamperedError`.
     """
     try:
-        return decrypt(key, entries.chunks(token.name), token.name)
+        with entry_chunks(entries, token.name) as chunks:
+            return decrypt(key, chunks, token.name)
     except WrongKeyError:
         if token.encrypted:
             raise

@@ -22,7 +22,7 @@ from strongroom.memory.secret import SecretBuffer
 from strongroom.source import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -173,7 +173,7 @@ def payload_key(header: spec.Header, own: Iterable[Identity], nonce: Callable[[]
 
 def open_pieces(
     pieces: Iterable[Buffer], own: Sequence[Identity], limits: Limits, threads: int
-) -> Iterator[memoryview]:
+) -> Generator[memoryview]:
     """Give what an age file in pieces holds, each chunk once it is authenticated, in constant memory: for pipes.
 
     Whoever takes it has to take back what they did with it where this raises: the end may be missing. Armor is not read
