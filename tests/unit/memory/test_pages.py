@@ -197,7 +197,7 @@ def test_fork_while_others_make_secrets(way: str) -> None:
     thread = threading.Thread(target=make)
     thread.start()
     try:
-        for _ in range(50):
+        for _ in range(20):
             assert in_child(lambda: Secret("mine") == b"mine") == 0
     finally:
         stop.set()
