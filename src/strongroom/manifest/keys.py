@@ -57,12 +57,8 @@ class Key:
 
     @classmethod
     def expand(cls, secret: SecretBuffer, label: str, salt: bytes, rounds: int) -> Self:
-        """Derive the key from the archive's own, which `salt` and `rounds` gave: HKDF-SHA256 (RFC 5869), no salt."""
-        secret.check_process()
-        key = SecretBuffer(_KEY_SIZE)
-        with memoryview(key) as view, memoryview(secret) as own:
-            HKDF(SHA256(), _KEY_SIZE, None, label.encode()).derive_into(own, view)
-        return cls(key, salt, rounds)
+        """Expand the key from the archive's own, which `salt` and `rounds` gave."""
+        return cls(expand(secret, label), salt, rounds)
 
     def tag(self, what: bytes, *parts: bytes) -> bytes:
         """Return the tag of `parts`, which are that kind of thing: HMAC-SHA256, cut to 16 bytes."""
@@ -118,6 +114,15 @@ class Key:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def expand(secret: SecretBuffer, label: str) -> SecretBuffer:
+    """Return 32 bytes made of another key: HKDF-SHA256 (RFC 5869), no salt. Each label gives a key of its own."""
+    secret.check_process()
+    key = SecretBuffer(_KEY_SIZE)
+    with memoryview(key) as view, memoryview(secret) as own:
+        HKDF(SHA256(), _KEY_SIZE, None, label.encode()).derive_into(own, view)
+    return key
 
 
 def stamp(front: bytes) -> bytes:
