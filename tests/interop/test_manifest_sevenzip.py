@@ -6,6 +6,7 @@ import io
 import subprocess
 import warnings
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from strongroom.formats.sevenzip import crypto, directory, spec
 from strongroom.formats.sevenzip.coders import Tools, unpack
 from strongroom.formats.sevenzip.evidence import derive
 from strongroom.formats.sevenzip.files import File
-from strongroom.formats.sevenzip.streams import Folder, Stream, Streams
+from strongroom.formats.sevenzip.streams import Coder, Folder, Stream, Streams
 from strongroom.limits import Limits
 from strongroom.manifest import keys
 from strongroom.manifest.sealing import whole_tag
@@ -266,6 +267,49 @@ def test_swapped_folders(parts: Parts) -> None:
         assert {finding.entry for finding in room.verify().findings} == {"long.bin", "other.bin"}
 
 
+def _leaves(pack: bytes) -> list[bytes]:
+    """The pieces of a pack stream that have a tag each."""
+    return [pack[start : start + CHUNK] for start in range(0, len(pack), CHUNK)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda first, second, end: second + first + end,
+        lambda first, _, end: first + first + end,
+        lambda _, second, end: bytes(CHUNK) + second + end,
+        lambda first, second, end: first[:-16] + bytes(16) + second + end,
+        lambda first, second, end: first + second + bytes(len(end)),
+        lambda first, second, end: end + first + second,
+        lambda first, second, end: first[16:] + second + end + bytes(16),
+    ],
+    ids=["moved", "repeated", "zeros", "zeros in it", "zeros for the end", "turned", "cut in front"],
+)
+def test_changed_leaves(parts: Parts, change: Callable[[bytes, bytes, bytes], bytes]) -> None:
+    """What has its own tag is known by its place, and zeros are no better than other bytes."""
+    pack = parts.packs[1]
+    packs = (parts.packs[0], change(*_leaves(pack)), *parts.packs[2:])
+    assert len(packs[1]) == len(pack)
+    with opened(replace(parts, packs=packs).together()) as room:
+        for read in (
+            lambda: room.read("long.bin"),
+            lambda: room.read_into("long.bin", bytearray(len(pack))),
+            lambda: next(room.chunks("long.bin")),
+        ):
+            with pytest.raises(TamperedError, match="other data"):
+                read()
+        assert [finding.entry for finding in room.verify().findings] == ["long.bin"]
+        assert room.read("other.bin") == DATA["other.bin"]
+
+
+def test_leaves_of_another_archive(parts: Parts) -> None:
+    """Of the same data, under the same password, sealed once more: nothing of it fits, nor does its first MiB alone."""
+    other = split(apart(sealed()), PASSWORD)
+    for pack in (other.packs[1], other.packs[1][:CHUNK] + parts.packs[1][CHUNK:]):
+        with opened(replace(parts, packs=(parts.packs[0], pack, *parts.packs[2:])).together()) as room:
+            assert [finding.entry for finding in room.verify().findings] == ["long.bin"]
+
+
 @pytest.mark.parametrize("size", [0, 1, TAIL_SIZE, RECORD_SIZE])
 def test_a_manifest_cut_off(parts: Parts, size: int) -> None:
     """Wholly, or but for its start: the salt says that there was one. `ignore` reads what there is."""
@@ -426,6 +470,27 @@ def test_the_words_for_deleted_and_added_entries(parts: Parts) -> None:
         return header._replace(files=(*header.files, File("more.txt", has_data=False)))
 
     refused(edited(parts, add), "'more.txt' was added")
+
+
+def test_the_words_for_a_folder_without_encryption(parts: Parts) -> None:
+    """It has no IV: its digests are of what is there all the same, and its record says what was done."""
+
+    def strip(header: spec.Header) -> spec.Header:
+        streams = header.streams
+        number = 1
+        size = streams.packs[number].size
+        folders = list(streams.folders)
+        folders[number] = Folder((Coder(spec.COPY),), (), (0,), (size,))
+        substreams = list(streams.substreams)
+        substreams[number] = (Stream(size, zlib.crc32(parts.packs[number])),)
+        return header._replace(streams=streams._replace(folders=tuple(folders), substreams=tuple(substreams)))
+
+    archive = edited(parts, strip)
+    refused(archive, "'long.bin'", "another method, size or encryption (now store")
+    with pytest.warns(StrongroomWarning):
+        room = opened(archive, manifest="ignore", allow_plaintext=True)
+    with room:
+        assert room.read("long.bin") == parts.packs[1]
 
 
 def test_what_7zz_edits(whole: bytes, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def of_zip(archive: Path, password: bytes) -> Iterator[Needle]:
 
 
 def of_7z(archive: Path, password: bytes) -> Iterator[Needle]:
-    """Give the one key of an archive with its manifest's; nothing for one that was never finished.
+    """Give the one key of an archive with those of its manifest; nothing for one that was never finished.
 
     That has its salt nowhere: it comes with the headers, at the end.
     """
@@ -86,10 +86,11 @@ def of_7z_salt(name: str, password: bytes, salt: bytes, power: int) -> Iterator[
     """Give the keys of the 7z called `name`, with that salt and 2^`power` rounds."""
     key = _7z_key(password, salt, power)
     yield from of_aes_key(f"AES key of {name}", key)
-    # HKDF (RFC 5869, 2.2 and 2.3) without a salt, to one block.
+    # HKDF (RFC 5869, 2.2 and 2.3) without a salt, to one block each.
     middle = hmac.digest(bytes(_KEY), key, "sha256")
-    yield from of_hmac_key(f"what the key of the manifest of {name} is expanded from", middle)
+    yield from of_hmac_key(f"what the keys of the manifest of {name} are expanded from", middle)
     yield from of_hmac_key(f"key of the manifest of {name}", hmac.digest(middle, _MANIFEST + b"7z\x01", "sha256"))
+    yield from of_aes_key(f"key of the tags of {name}", hmac.digest(middle, _MANIFEST + b"7z tags\x01", "sha256"))
 
 
 def of_fernet(archive: Path, password: bytes) -> Iterator[Needle]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from strongroom.manifest.spec import ASPECTS, HINT_SIZE, SALT_SIZE, TAG_SIZE, Record
+from strongroom.memory.returned import move_into
 from strongroom.memory.secret import SecretBuffer
 
 if TYPE_CHECKING:
@@ -57,12 +57,8 @@ class Key:
 
     @classmethod
     def expand(cls, secret: SecretBuffer, label: str, salt: bytes, rounds: int) -> Self:
-        """Derive the key from the archive's own, which `salt` and `rounds` gave: HKDF-SHA256 (RFC 5869), no salt."""
-        secret.check_process()
-        key = SecretBuffer(_KEY_SIZE)
-        with memoryview(key) as view, memoryview(secret) as own:
-            HKDF(SHA256(), _KEY_SIZE, None, label.encode()).derive_into(own, view)
-        return cls(key, salt, rounds)
+        """Expand the key from the archive's own, which `salt` and `rounds` gave."""
+        return cls(expand(secret, label), salt, rounds)
 
     def tag(self, what: bytes, *parts: bytes) -> bytes:
         """Return the tag of `parts`, which are that kind of thing: HMAC-SHA256, cut to 16 bytes."""
@@ -118,6 +114,26 @@ class Key:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def expand(secret: SecretBuffer, label: str) -> SecretBuffer:
+    """Return 32 bytes made of another key: HKDF-SHA256 (RFC 5869), no salt. Each label gives a key of its own.
+
+    By its two steps, since the library's `derive_into` leaves the key behind in freed memory, as `bytes`.
+    """
+    secret.check_process()
+    key = SecretBuffer(_KEY_SIZE)
+    with SecretBuffer(_KEY_SIZE) as middle, memoryview(middle) as pseudorandom, memoryview(key) as view:
+        with memoryview(secret) as own:
+            _hmac_into(pseudorandom, bytes(_KEY_SIZE), own)  # extract, 2.2
+        _hmac_into(view, pseudorandom, label.encode() + b"\1")  # expand, 2.3: one block
+    return key
+
+
+def _hmac_into(target: memoryview, key: bytes | memoryview, message: bytes | memoryview) -> None:
+    context = HMAC(key, SHA256())
+    context.update(message)
+    move_into(context.finalize(), target)
 
 
 def stamp(front: bytes) -> bytes:

@@ -56,6 +56,8 @@ def test_keys_of_a_7z(tmp_path: Path) -> None:
     assert AES.new(own, AES.MODE_CBC, data[32:48]).decrypt(data[48:96]) == DATA[16:64]
     manifest = HKDF(SHA256(), 32, None, b"strongroom manifest 1 7z").derive(own)
     assert key(needles, "key of the manifest of a.7z") == manifest
+    tags = HKDF(SHA256(), 32, None, b"strongroom manifest 1 7z tags").derive(own)
+    assert key(needles, "key of the tags of a.7z") == tags
 
 
 def test_rounds() -> None:

@@ -101,6 +101,12 @@ def derive_keys(folder: Folder, tools: Tools) -> None:
             tools.key(crypto.AesProperties.decode(coder.properties))
 
 
+def encryption(folder: Folder) -> list[crypto.AesProperties]:
+    """Return the properties of each coder that is AES. Raises `FormatError` where they are none."""
+    found = (coder.properties for coder in folder.coders if method(coder) is METHODS[spec.AES])
+    return [crypto.AesProperties.decode(properties) for properties in found]
+
+
 def check(folder: Folder) -> None:
     """Raise `UnsupportedError` for a method that we don't have, `FormatError` where its number of streams is wrong."""
     for coder in folder.coders:

@@ -6,12 +6,13 @@ py7zr seek past it. First the records, one an entry, then the tail. Its key come
 
 from __future__ import annotations
 
+import threading
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.errors import FormatError, LimitError, StrongroomError
 from strongroom.formats.sevenzip import coders, crypto, spec
-from strongroom.formats.sevenzip.digests import Digests
+from strongroom.formats.sevenzip.digests import Digests, TagKey
 from strongroom.formats.sevenzip.streams import Stream
 from strongroom.manifest import Evidence
 from strongroom.manifest.keys import Key, stamp
@@ -39,11 +40,14 @@ def derive(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, roun
 
     Raises `FormatError` for a number of rounds that no key of the format has.
     """
+    return Key.expand(_own(key, front, rounds).secret, LABEL, front, rounds)
+
+
+def _own(key: Callable[[crypto.AesProperties], crypto.Key], front: bytes, rounds: int) -> crypto.Key:
     if rounds.bit_count() != 1:
         message = f"the manifest's key takes {rounds} rounds, not a power of two"
         raise FormatError(message)
-    own = key(crypto.AesProperties(rounds.bit_length() - 1, stamp(front), b""))
-    return Key.expand(own.secret, LABEL, front, rounds)
+    return key(crypto.AesProperties(rounds.bit_length() - 1, stamp(front), b""))
 
 
 class Part(NamedTuple):
@@ -93,8 +97,7 @@ def _time(ticks: int | None) -> bytes:
 
 def salts(folder: Folder) -> list[bytes]:
     """Return the salts of a folder's encryption."""
-    found = (coder.properties for coder in folder.coders if coders.method(coder) is coders.METHODS[spec.AES])
-    return [crypto.AesProperties.decode(properties).salt for properties in found]
+    return [properties.salt for properties in coders.encryption(folder)]
 
 
 def whole(origin: int, start: bytes, header: bytes, packs: tuple[bytes, ...], manifest: bytes) -> tuple[bytes, ...]:
@@ -106,12 +109,23 @@ def whole(origin: int, start: bytes, header: bytes, packs: tuple[bytes, ...], ma
 
 
 class Shown:
-    """See `manifest.Shown`. `load` decodes the header, which happens only once the manifest has spoken of it."""
+    """See `manifest.Shown`. `load` decodes the header, which happens only once the manifest has spoken of it.
 
-    def __init__(self, source: Source, outline: Outline, limits: Limits, load: Callable[[], Archive]) -> None:
+    `key` gives the archive's own keys. Wiped by `close()`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        outline: Outline,
+        limits: Limits,
+        load: Callable[[], Archive],
+        key: Callable[[crypto.AesProperties], crypto.Key],
+    ) -> None:
         self._source = source
         self._outline = outline
         self._load = load
+        self._key = key
         manifest = _manifest(source, outline, limits)
         self.fields = _fields(manifest)
         self.whole: tuple[bytes, ...] = ()
@@ -119,6 +133,8 @@ class Shown:
             self.whole = whole(outline.origin, outline.start, outline.raw, outline.packs, manifest)
         self._archive: Archive | None = None
         self._digests: Digests | None = None
+        self._tag_key: TagKey | None = None
+        self._lock = threading.Lock()
 
     @property
     def salt(self) -> bytes:
@@ -141,7 +157,7 @@ class Shown:
         archive = self.archive()
         record = archive.records[position]
         if self._digests is None:
-            self._digests = Digests(self._source, archive.places, threads=1)
+            self._digests = self.digests(threads=1)
         digests = () if record.folder is None else self._digests.of(record.folder)
         return described(archive, record, digests)
 
@@ -152,6 +168,24 @@ class Shown:
         except StrongroomError:
             return False
         return True
+
+    def digests(self, threads: int) -> Digests:
+        """Return what takes digests that can be held against the manifest's."""
+        archive = self.archive()
+        return Digests(self._source, archive.folders, archive.places, self._tags, threads)
+
+    def close(self) -> None:
+        """Wipe the key of the tags."""
+        if self._tag_key is not None:
+            self._tag_key.close()
+
+    def _tags(self) -> TagKey:
+        """Return the key of the tags, of the archive's own as the manifest's tail names it."""
+        with self._lock:
+            if self._tag_key is None:
+                tail = Tail.decode(self.fields[-1][-TAIL_SIZE:])
+                self._tag_key = TagKey(_own(self._key, tail.salt, tail.rounds).secret)
+            return self._tag_key
 
     def archive(self) -> Archive:
         """Return what the header decodes to; raises as `directory.load`."""

@@ -1,7 +1,7 @@
 """Reads a 7z file, strictly: what two readers could read in two ways is refused.
 
 7z has no authentication code. Where there is a manifest, it vouches for the header before that is decoded, and for an
-entry's pack streams, by their SHA-256, before the first byte of them is. Without one there is a CRC-32 of each entry,
+entry's pack streams, by their digests, before the first byte of them is. Without one there is a CRC-32 of each entry,
 and of the header. It tells damage and a wrong password, not someone who changes the file on purpose: whoever knows some
 of the plaintext can flip bits in it and mend the CRCs, at least where the header is not encrypted. Nothing of an entry
 is then given out before all of it matches its CRC.
@@ -21,7 +21,6 @@ from strongroom.errors import FormatError, LimitError, StrongroomError, Tampered
 from strongroom.flow import CHUNK
 from strongroom.formats.marks import Marks
 from strongroom.formats.sevenzip import coders, crypto, directory, stored
-from strongroom.formats.sevenzip.digests import Digests
 from strongroom.formats.sevenzip.evidence import Shown, derive, described, salts
 from strongroom.limits import KIB, MIB
 from strongroom.memory.secret import wipe
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from strongroom.formats import Entry, ReaderOptions
+    from strongroom.formats.sevenzip.digests import Digests
     from strongroom.formats.sevenzip.directory import Archive, Outline, Place, Record
     from strongroom.formats.sevenzip.stored import Stored
     from strongroom.manifest.checking import Guard
@@ -100,10 +100,11 @@ class Reader:
         self._checking: _Walk | None = None
         self._check_lock = threading.Lock()
         self._releasing: _Walk | None = None
+        self._shown: Shown | None = None
+        self._digests: Digests | None = None  # there where the manifest is
         self._tools = coders.Tools(options.limits, options.threads, self._key)
         try:
             self._archive = self._open(directory.locate(source, options.limits), options.guard)
-            self._digests = Digests(source, self._archive.places, options.threads)
             self._by_name = {record.entry.name: record for record in self._archive.records}
             self.entries: tuple[Entry, ...] = tuple(record.entry for record in self._archive.records)
             self._check_password()
@@ -117,9 +118,11 @@ class Reader:
         if guard is None:
             return load()
         guard.share(partial(derive, self._key))
-        shown = Shown(self._source, outline, self._options.limits, load)
+        shown = self._shown = Shown(self._source, outline, self._options.limits, load, self._key)
         guard.open(shown)
         archive = shown.archive()
+        if guard.covers_data:
+            self._digests = shown.digests(self._options.threads)
         for salt in {salt for folder in archive.folders for salt in salts(folder)}:
             self._miss(salt)
         if guard.covers_data and any(record.number >= len(shown.fields) for record in archive.records):
@@ -210,6 +213,8 @@ class Reader:
     def close(self) -> None:
         """See `formats.Reader`."""
         self._checking = self._releasing = None
+        if self._shown is not None:
+            self._shown.close()
         for key in self._keys.values():
             key.close()
         self._keys.clear()
@@ -299,6 +304,10 @@ class Reader:
     def _guard(self) -> Guard | None:
         return self._options.guard
 
+    @property
+    def _known(self) -> Digests:
+        return cast("Digests", self._digests)
+
     def _vouch(self, record: Record) -> bool:
         """Whether there is a manifest, which then says that the entry's pack streams are those that were sealed.
 
@@ -307,7 +316,7 @@ class Reader:
         if self._guard is None or not self._guard.covers_data:
             return False
         if record.entry.name not in self._vouched:
-            self._attest(record, self._digests.of(record.folder or 0, self._mark))
+            self._attest(record, self._known.of(record.folder or 0, self._mark))
         return record.entry.name in self._vouched
 
     def _attest(self, record: Record, digests: tuple[bytes, ...]) -> None:
@@ -329,11 +338,12 @@ class Reader:
         return stored.Job(self._source, data, self._key(data.properties), self._options.threads, self._mark)
 
     def _fill_stored(self, record: Record, data: Stored, target: memoryview) -> None:
+        folder = record.folder or 0
         try:
-            digest = stored.fill(self._job(data), target)
+            digest = stored.fill(self._job(data), target, partial(self._known.tag, folder, 0))
         except ValueError as error:
             raise TamperedError(str(error)) from None
-        self._digests.put(record.folder or 0, (digest,))
+        self._known.put(folder, (digest,))
         if record.entry.name not in self._vouched:
             self._attest(record, (digest,))
 

@@ -5,7 +5,6 @@ In CBC mode every block is decrypted with the ciphertext before it, which is the
 
 from __future__ import annotations
 
-from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,8 +52,8 @@ class Job(NamedTuple):
     see: Callable[[int, memoryview], object]
 
 
-def fill(job: Job, target: memoryview) -> bytes:
-    """Decrypt into `target`, and return the digest of what was read.
+def fill(job: Job, target: memoryview, tag: Callable[[int, memoryview], bytes]) -> bytes:
+    """Decrypt into `target`, and return the digest of what was read; `tag` gives that of a chunk, and its number.
 
     Raises `ValueError` where the data changes on the way.
     """
@@ -63,8 +62,14 @@ def fill(job: Job, target: memoryview) -> bytes:
     iv = last
 
     def decrypt(number: int) -> tuple[bytes, bytes, bytes]:
-        """Return the block before a chunk, its last block, and its SHA-256."""
-        packed, spare = slots[number % len(slots)]
+        """Return the block before a chunk, its last block, and its tag."""
+        slot = free.pop()  # the one that was used last: it is still in the cache
+        try:
+            return through(number, *slot)
+        finally:
+            free.append(slot)
+
+    def through(number: int, packed: memoryview, spare: memoryview) -> tuple[bytes, bytes, bytes]:
         start = number * CHUNK
         packed = packed[: crypto.BLOCK + min(CHUNK, place.size - start)]
         if start:
@@ -80,20 +85,20 @@ def fill(job: Job, target: memoryview) -> bytes:
             out[:count] = spare[:count]
             wipe(spare)
         job.see(place.offset + start, packed[crypto.BLOCK :])
-        return bytes(packed[: crypto.BLOCK]), bytes(packed[-crypto.BLOCK :]), sha256(packed[crypto.BLOCK :]).digest()
+        return bytes(packed[: crypto.BLOCK]), bytes(packed[-crypto.BLOCK :]), tag(number, packed[crypto.BLOCK :])
 
-    leaves = bytearray()
+    tags = bytearray()
+    free = [_slot() for _ in range(job.threads)]
     numbers = range(-(-place.size // CHUNK))
     with Pipeline[int, tuple[bytes, bytes, bytes]]([Stage(decrypt, parallel=True)], job.threads) as pipeline:
-        slots = [_slot() for _ in range(pipeline.depth + 1)]
         found = chain(chain.from_iterable(map(pipeline.push, numbers)), pipeline.drain())
-        for before, end, digest in found:
+        for before, end, found_tag in found:
             if before != last:
                 message = "the data changed while it was read"
                 raise ValueError(message)
-            leaves += digest
+            tags += found_tag
             last = end
-    return join(leaves)
+    return join(tags)
 
 
 def chunks(job: Job, before: Callable[[int], bytes], first: int) -> Iterator[memoryview]:

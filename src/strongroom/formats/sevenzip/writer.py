@@ -18,7 +18,7 @@ from strongroom.compression import CODECS, check_level
 from strongroom.flow import CHUNK, Chunk, Chunker, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.sevenzip import crypto, encoders, files, spec
-from strongroom.formats.sevenzip.digests import PackHash
+from strongroom.formats.sevenzip.digests import PackHash, TagKey
 from strongroom.formats.sevenzip.evidence import Part, derive, evidence, whole
 from strongroom.formats.sevenzip.streams import BindPair, Coder, Folder, Stream, Streams
 from strongroom.limits import MIB, Limits
@@ -67,6 +67,7 @@ class Writer:
         self._manifest = options.manifest
         self._salt = b""
         self._key: crypto.Key | None = None
+        self._tags: TagKey | None = None
         self._solid: _Solid | None = None
         self._files: list[files.File] = []
         self._folders: list[tuple[Folder, Stream, tuple[Stream, ...]]] = []
@@ -114,8 +115,9 @@ class Writer:
         """See `formats.Writer`."""
         if self._solid is not None:
             self._solid.close()
-        if self._key is not None:
-            self._key.close()
+        for key in (self._key, self._tags):
+            if key is not None:
+                key.close()
 
     @staticmethod
     def _streams(position: int, folders: list[tuple[Folder, Stream, tuple[Stream, ...]]]) -> Streams:
@@ -124,16 +126,22 @@ class Writer:
         parts, packs, substreams = zip(*folders, strict=True)
         return Streams(position, packs, parts, substreams)
 
-    def cipher(self) -> tuple[bytes, Any]:
-        """Return the properties and the encryptor of one more folder: a fresh IV under the archive's one key."""
+    def cipher(self) -> tuple[bytes, Any, PackHash | None]:
+        """Return properties, encryptor and hasher of one more folder: a fresh IV under the archive's keys.
+
+        Without a manifest nobody asks for the hash.
+        """
         if self._key is None:
             if self._manifest is None:
                 self._salt = self.options.random(crypto.SALT_SIZE)
             else:
                 self._salt = self._manifest.share(partial(derive, self._own_key), 1 << crypto.CYCLES_POWER)
             self._key = crypto.Key(self.options.secret, self._salt, crypto.CYCLES_POWER, Limits())
+            if self._manifest is not None:
+                self._tags = TagKey(self._key.secret)
         iv = self.options.random(crypto.IV_SIZE)
-        return crypto.AesProperties(crypto.CYCLES_POWER, self._salt, iv).encode(), self._key.encryptor(iv)
+        properties = crypto.AesProperties(crypto.CYCLES_POWER, self._salt, iv).encode()
+        return properties, self._key.encryptor(iv), None if self._tags is None else PackHash(self._tags, iv)
 
     def _own_key(self, _: crypto.AesProperties) -> crypto.Key:
         return cast("crypto.Key", self._key)
@@ -285,16 +293,17 @@ class FolderEncoder:
 
     def __init__(self, writer: Writer, method: encoders.Method) -> None:
         self.size = 0
+        self.digest = b""
+        """That of the pack stream, when the folder is complete, and there is a manifest."""
         self._compressed_size = 0
         self._coder = method.coder
         self._encoder = method.encoder
-        self._properties, cipher = writer.cipher()
+        self._properties, cipher, self._hasher = writer.cipher()
         self._cipher: Any = cipher  # any, since None takes its place: it holds a copy of the key
         self._threads = writer.options.threads
         self._first: Chunk | None = None
         self._pipeline: Pipeline[Chunk, memoryview] | None = None
         self._buffers: deque[bytearray] = deque((bytearray(),))
-        self._hasher = PackHash()
 
     @property
     def method(self) -> str:
@@ -305,11 +314,6 @@ class FolderEncoder:
     def packed_size(self) -> int:
         """The size of the pack stream: whole blocks of AES."""
         return -(-self._compressed_size // crypto.BLOCK) * crypto.BLOCK
-
-    @property
-    def digest(self) -> bytes:
-        """The digest of the pack stream."""
-        return self._hasher.digest()
 
     def folder(self, crc: int | None = None) -> Folder:
         """Return the record of the complete folder: AES gives what the compression's coder reads. As 7-Zip has it."""
@@ -325,16 +329,18 @@ class FolderEncoder:
                 return
             self._pipeline = self._start()
             first, self._first = self._first, None
-            yield from self._pipeline.push(first)
-        yield from self._pipeline.push(chunk)
+            yield from map(self._hash, self._pipeline.push(first))
+        yield from map(self._hash, self._pipeline.push(chunk))
 
     def finish(self) -> Iterator[memoryview]:
         """End the folder."""
         if self._pipeline is not None:
-            yield from self._pipeline.drain()
+            yield from map(self._hash, self._pipeline.drain())
             yield self._hash(self._encrypt_last(self._encoder.finish() if self._encoder else b""))
         elif self._first is not None:
             yield self._hash(self._whole(self._first))
+        if self._hasher is not None:
+            self.digest = self._hasher.digest()
         self.close()
 
     def close(self) -> None:
@@ -345,12 +351,14 @@ class FolderEncoder:
             self._first.release()
             self._first = None
         self._cipher = None
+        if self._hasher is not None:
+            self._hasher.close()
         self._encoder = None  # its window holds plaintext, and cycles through the stages would keep it alive
 
     def _start(self) -> Pipeline[Chunk, memoryview]:
         encoder = self._encoder
         compress = [Stage(self._compress, parallel=encoder.parallel)] if encoder else []
-        stages = [*compress, Stage(self._encrypt), Stage(self._hash)]
+        stages = [*compress, Stage(self._encrypt)]
         pipeline = Pipeline[Chunk, memoryview](stages, self._threads, drop=Chunk.release)
         self._buffers = deque(bytearray(_ROOM) for _ in range(pipeline.depth + 1))
         return pipeline
@@ -375,7 +383,8 @@ class FolderEncoder:
         return out
 
     def _hash(self, packed: memoryview) -> memoryview:
-        self._hasher.update(packed)
+        if self._hasher is not None:
+            self._hasher.update(packed)
         return packed
 
     def _encrypt_last(self, data: Bytes) -> memoryview:
