@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from strongroom.manifest.spec import ASPECTS, HINT_SIZE, SALT_SIZE, TAG_SIZE, Record
-from strongroom.memory.returned import move_into
+from strongroom.memory import hkdf
 from strongroom.memory.secret import SecretBuffer
 
 if TYPE_CHECKING:
@@ -117,23 +117,12 @@ class Key:
 
 
 def expand(secret: SecretBuffer, label: str) -> SecretBuffer:
-    """Return 32 bytes made of another key: HKDF-SHA256 (RFC 5869), no salt. Each label gives a key of its own.
-
-    By its two steps, since the library's `derive_into` leaves the key behind in freed memory, as `bytes`.
-    """
+    """Return 32 bytes made of another key: HKDF-SHA256 (RFC 5869), no salt. Each label gives a key of its own."""
     secret.check_process()
     key = SecretBuffer(_KEY_SIZE)
-    with SecretBuffer(_KEY_SIZE) as middle, memoryview(middle) as pseudorandom, memoryview(key) as view:
-        with memoryview(secret) as own:
-            _hmac_into(pseudorandom, bytes(_KEY_SIZE), own)  # extract, 2.2
-        _hmac_into(view, pseudorandom, label.encode() + b"\1")  # expand, 2.3: one block
+    with memoryview(key) as view, memoryview(secret) as own:
+        hkdf.derive_into(view, own, b"", label.encode())
     return key
-
-
-def _hmac_into(target: memoryview, key: bytes | memoryview, message: bytes | memoryview) -> None:
-    context = HMAC(key, SHA256())
-    context.update(message)
-    move_into(context.finalize(), target)
 
 
 def stamp(front: bytes) -> bytes:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from strongroom.errors import FormatError, TamperedError
 from strongroom.formats.age.spec import FILE_KEY_SIZE, MAC_SIZE, WRAPPED_SIZE, Header, authenticated, decode_base64
+from strongroom.memory import hkdf
 from strongroom.memory.slots import Slots
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from strongroom.formats.age.spec import Stanza
 
-KEY_SIZE: Final = 32
+KEY_SIZE: Final = hkdf.SIZE
 """All keys that are derived have it."""
 SLOT: Final = 96
 """The longest secret in a slot: what a hybrid identity expands to."""
@@ -51,7 +51,7 @@ def slots() -> Generator[Slots]:
 
 def derive(secret: memoryview | bytes, salt: bytes, info: bytes, key: memoryview) -> None:
     """HKDF-SHA-256. age, "Conventions used in this document"; RFC 5869."""
-    HKDF(SHA256(), len(key), salt, info).derive_into(secret, key)
+    hkdf.derive_into(key, secret, salt, info)
 
 
 def wrap(key: memoryview, file_key: memoryview) -> bytes:
