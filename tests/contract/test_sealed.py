@@ -15,7 +15,8 @@ from strongroom.fs import SealedFileSystem
 
 class SealedFixtures(abstract.AbstractFixtures):
     @pytest.fixture(params=["memory", "file"])
-    def fs(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealedFileSystem]:
+    def fs(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SealedFileSystem]:
+        monkeypatch.setattr("os.fsync", lambda _: None)  # of thousands of small files; tests/faults has what it is for
         identity = identities.generate(classic=True)
         inner = fsspec.filesystem(request.param, **({"auto_mkdir": True} if request.param == "file" else {}))
         text = identities.encode(identity)

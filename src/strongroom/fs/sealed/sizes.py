@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from strongroom.errors import StrongroomError
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 4 * KIB  # more than most headers have
 _KNOWN: Final = 100_000  # files; some 30 MB
-_VERSIONS: Final = ("ETag", "etag", "generation", "md5Hash", "content_md5", "mtime", "ino", "LastModified",
-                    "last_modified", "updated", "created")  # fmt: skip
-"""What tells one version of a file from another, as the file systems call it."""
+_TAGS: Final = ("ETag", "etag", "generation", "md5Hash", "content_md5")
+_TIMES: Final = ("mtime", "ino", "LastModified", "last_modified", "updated", "created")
+"""What tells one version of a file from another, as the file systems call it; a tag alone, or all that there is."""
 
 
 class Sizes:
@@ -86,5 +87,8 @@ class Sizes:
 
 
 def _version(info: dict[str, Any]) -> tuple[str, ...]:
-    found = [str(info[name]) for name in _VERSIONS if info.get(name) is not None]
-    return (str(info["size"]), *found) if found else ()
+    found = [info[name] for name in _TAGS if info.get(name) is not None][:1]
+    found = found or [info[name] for name in _TIMES if info.get(name) is not None]
+    # A listing and a question for one file may give the same time in two ways.
+    same = [str(value.timestamp() if isinstance(value, datetime) else value) for value in found]
+    return (str(info["size"]), *same) if same else ()
