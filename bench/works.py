@@ -11,6 +11,7 @@ from bench import data, leftovers, limits, pipes
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, TOOLS_7Z, Load, PyzipperPieces, StrongroomStream, Tool
 from bench.ram import ram
+from bench.sealed import parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ GROUPS: Final = (
     (("deflate-read",), csv_read),
     (("entries",), entries),
     (("ram-write", "ram-read"), ram),
+    (("sealed-write", "sealed-read"), parquet),
     (("process",), pipes.process),
     (("memory-large",), pipes.memory_large),
     (("memory-small",), pipes.memory_small),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from strongroom.flow import ordered_map
 from strongroom.formats.age.stream import PLAIN
 from strongroom.limits import MIB
+from strongroom.memory.given import given_bytes
 from strongroom.memory.secret import wipe
 
 if TYPE_CHECKING:
@@ -153,14 +154,7 @@ class SealedReader(io.BufferedIOBase):
         return left if size is None or size < 0 else min(size, left)
 
     def _bytes(self, size: int) -> bytes:
-        if not size:
-            return b""
-        with memoryview(bytearray(size)) as view:
-            try:
-                self._fill(view)
-                return bytes(view)
-            finally:
-                wipe(view)
+        return given_bytes(size, self._fill)
 
     def _fill(self, view: memoryview) -> None:
         if not view:
