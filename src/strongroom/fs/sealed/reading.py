@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from strongroom.source import Source
 
 _PEEK: Final = 512  # what `readline` looks at first: a line or two
+_AHEAD: Final = 1 * MIB  # what is opened at once for small reads, one after the other
 _SHARED: Final = 4 * MIB  # from here on threads share the work of one read, which is worth their start
 
 
@@ -43,6 +44,9 @@ class SealedReader(io.BufferedIOBase):
         self._source = source
         self._threads = threads
         self._position = 0
+        self._start = 0  # where the window begins
+        self._buffer = bytearray()
+        self._window = memoryview(self._buffer)
 
     @property
     def name(self) -> str:
@@ -123,7 +127,9 @@ class SealedReader(io.BufferedIOBase):
 
     def close(self) -> None:
         """Wipe the key and what is kept of the plaintext."""
-        if not self.closed and hasattr(self, "_position"):
+        if not self.closed and hasattr(self, "_window"):
+            self._window = self._window[:0]
+            wipe(self._buffer)
             self._payload.close()
             self._source.close()
         super().close()
@@ -154,7 +160,30 @@ class SealedReader(io.BufferedIOBase):
         return left if size is None or size < 0 else min(size, left)
 
     def _bytes(self, size: int) -> bytes:
-        return given_bytes(size, self._fill)
+        if size >= PLAIN:
+            return given_bytes(size, self._fill)
+        if not size:
+            return b""
+        start = self._position - self._start
+        if start < 0 or start + size > len(self._window):
+            self._look_ahead(size)
+            start = self._position - self._start
+        return bytes(self._window[start : start + size])
+
+    def _look_ahead(self, size: int) -> None:
+        """Open the chunks that a small read takes, and more of them where reading goes on."""
+        behind = self._start + len(self._window)
+        goes_on = self._window and self._start <= self._position <= behind
+        length = min(4 * len(self._window), _AHEAD) if goes_on else PLAIN
+        start = self._position // PLAIN * PLAIN
+        end = min(max(start + length, self._position + size), self.size)
+        self._window = self._window[:0]  # nothing counts where the next line fails
+        if len(self._buffer) < end - start:
+            wipe(self._buffer)
+            self._buffer = bytearray(max(end - start, length))
+        window = memoryview(self._buffer)[: end - start]
+        self._payload.read_into(start, window)
+        self._start, self._window = start, window
 
     def _fill(self, view: memoryview) -> None:
         if not view:

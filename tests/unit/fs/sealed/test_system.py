@@ -321,6 +321,19 @@ def test_lines(fs: SealedFileSystem, tmp_path: Path) -> None:
             file.seek(-1)
 
 
+@pytest.mark.parametrize("step", [1, 100, 8192, PLAIN - 1, PLAIN, PLAIN + 1])
+def test_small_reads(fs: SealedFileSystem, tmp_path: Path, step: int) -> None:
+    """Reads of any size, forwards and in a jumble, give what is there; past the end that is nothing."""
+    data = os.urandom(3 * PLAIN + 7 if step > 1 else 2000)
+    fs.pipe_file(f"{tmp_path}/a", data)
+    with fs.open(f"{tmp_path}/a") as file:
+        assert b"".join(iter(lambda: file.read(step), b"")) == data
+        for place in (len(data) - 5, 0, len(data) // 2, PLAIN - 3, len(data), 10 * len(data), 1):
+            file.seek(place)
+            assert file.peek(20)[:20] == data[place : place + 20]
+            assert file.read(step) == data[place : place + step]
+
+
 def test_found_by_url_in_a_fresh_process(keys: Keys, tmp_path: Path) -> None:
     """The protocol is registered: fsspec finds it without an import of ours."""
     code = f"""
