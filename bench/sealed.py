@@ -29,9 +29,10 @@ def parquet(setting: Setting) -> Iterator[Case]:
     def measure(make: Callable[[], Any]) -> tuple[float, float]:
         fs = make()
         path = str(setting.fresh("records.parquet").absolute())
-        warm(setting, setting.size // 2)
+        warm(setting, 2 * setting.size)
         write = timed(lambda: pq.write_table(table, path, filesystem=fs))
         (written,) = setting.folder.glob("records.parquet*")
+        warm(setting, 2 * setting.size)  # the table is several times as large as its file
         limits.read(written)  # strongroom writes past the page cache, the others into it
         read = timed(lambda: pq.read_table(path, filesystem=fs))
         written.unlink()
