@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.measure import MIB, Case, Setting, clean
 from bench.peers import UnavailableError
+from bench.sealed import count
 from bench.table import WORKS, Row, judge, lines
 from bench.works import GROUPS
 
@@ -93,7 +94,8 @@ def _titles(options: argparse.Namespace) -> dict[str, str]:
 
     size: int = options.size * MIB
     sizes = {
-        "large": amount(8 * size), "middle": amount(4 * size), "small": amount(size), "entries": options.entries
+        "large": amount(8 * size), "middle": amount(4 * size), "small": amount(size), "entries": options.entries,
+        "records": count(size),
     }  # fmt: skip
     return {key: work.title.format(**sizes) for key, work in WORKS.items()}
 

@@ -41,7 +41,7 @@ def at_most(**factors: float) -> dict[str, Target]:
     return {_NAMES.get(tool, tool): Target("<=", factor) for tool, factor in factors.items()}
 
 
-_NAMES: Final = {"seven": "7zz", "limit": "limit: HMAC-SHA1"}
+_NAMES: Final = {"seven": "7zz", "limit": "limit: HMAC-SHA1", "plain": "fsspec, not encrypted"}
 
 WORKS: Final = {
     "store-write": Work("store, random data, write", "MB/s", at_least(seven=1.5, pyzipper=4, limit=0.6)),
@@ -54,6 +54,8 @@ WORKS: Final = {
     "entries": Work("{entries:,} entries of 1 KiB, write", "s", at_most(seven=1.8, pyzipper=1 / 3)),
     "ram-write": Work("RAM file system, write", "MB/s", at_least(strongroom=2500)),
     "ram-read": Work("RAM file system, read", "MB/s", at_least(strongroom=2500)),
+    "sealed-write": Work("SealedFileSystem, Parquet of {records:,} records, write", "s", at_most(plain=1.3)),
+    "sealed-read": Work("SealedFileSystem, Parquet of {records:,} records, read", "s", at_most(plain=1.3)),
     "process": Work("seal 30 bytes, whole process", "s", at_most(strongroom=0.15)),
     "memory-large": Work("peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
     "memory-small": Work("peak memory, {small} through a pipe", "MiB", at_most(strongroom=100)),

@@ -13,6 +13,7 @@ from bench.age import memory as age_memory
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, TOOLS_7Z, Load, PyzipperPieces, StrongroomStream, Tool
 from bench.ram import ram
+from bench.sealed import parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ GROUPS: Final = (
     (("deflate-read",), csv_read),
     (("entries",), entries),
     (("ram-write", "ram-read"), ram),
+    (("sealed-write", "sealed-read"), parquet),
     (("process",), pipes.process),
     (("memory-large",), pipes.memory_large),
     (("memory-small",), pipes.memory_small),

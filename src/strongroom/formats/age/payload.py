@@ -45,6 +45,7 @@ class Payload:
         self._sealed = source.size - offset
         self._lock = threading.Lock()
         self._cache: OrderedDict[int, memoryview] = OrderedDict()
+        self._rooms: list[bytearray] = []  # for ciphertext; memory that is touched for the first time is slow
         self.size = plain_size(self._sealed)
         self._count = max(-(-self._sealed // SEALED), 1)
 
@@ -163,9 +164,16 @@ class Payload:
     def _open(self, cipher: Cipher, number: int, target: memoryview) -> None:
         """Open chunks from `number` on into `target`, which has their size."""
         offset, size, last = self._place(number, max(-(-len(target) // PLAIN), 1))
-        sealed = memoryview(bytearray(size))
+        try:
+            room = self._rooms.pop()
+        except IndexError:  # each thread that reads takes one
+            room = bytearray()
+        if len(room) < size:
+            room = bytearray(size)
+        sealed = memoryview(room)[:size]
         self._source.read_into(offset, sealed)
         opened = cipher.open(sealed, number, target, last=last)
+        self._rooms.append(room)
         if opened.error is not None:
             raise opened.error
 
