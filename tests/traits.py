@@ -87,8 +87,25 @@ SEVEN: Final = Trait(
     key="strongroom.formats.sevenzip.crypto.Key",
     keys=0,
 )
-TRAITS: Final = (ZIP, SEVEN)
-assert {trait.name for trait in TRAITS} == set(FORMATS), "every format has to pass these tests"
+ZIP_AGE: Final = Trait(
+    name="zip.age",
+    methods=FORMATS["zip.age"].compressions,
+    pipes=True,
+    text=False,
+    hidden=True,
+    solid=False,
+    rounds=0,
+    encryption="age",
+    packed_five=5,
+    precision=timedelta(seconds=1),
+    encoder="strongroom.formats.zip.writer.encoder_for",
+    cipher="strongroom.formats.age.stream.Cipher.seal",
+    key="strongroom.formats.age.keys.derive_payload_key",
+    keys=0,
+)
+TRAITS: Final = (ZIP, SEVEN, ZIP_AGE)
+SINGLE: Final = "age"  # which holds one entry, and has tests of its own
+assert {SINGLE, *(trait.name for trait in TRAITS)} == set(FORMATS), "every format has to pass these tests"
 
 each_format: Final = pytest.mark.parametrize("trait", TRAITS, ids=str)
 each_pipe: Final = pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait.pipes], ids=str)

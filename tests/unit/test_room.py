@@ -78,7 +78,9 @@ def sealed(data: dict[str, Any], **options: Any) -> io.BytesIO:  # noqa: ANN401 
 
 
 def opened(archive: Any, **options: Any) -> ReadRoom:  # noqa: ANN401 - wrong types are tried too
-    """Open with the password."""
+    """Open with the password. That there is a ZIP in an age file only a path says, or the format."""
+    if not isinstance(archive, (str, Path)) and here() == "zip.age":
+        options.setdefault("format", here())
     return strongroom.open(archive, password=PASSWORD, **options)
 
 

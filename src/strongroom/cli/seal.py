@@ -32,7 +32,7 @@ from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_fil
 from strongroom.cli.units import count, rate, size
 from strongroom.errors import OutputExistsError
 from strongroom.formats import FORMATS, Format
-from strongroom.room import format_for
+from strongroom.room.finding import format_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
