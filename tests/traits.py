@@ -20,7 +20,8 @@ class Trait:
     text     its passwords have to be text
     hidden   its names take the password
     solid    small entries share a folder, and its method
-    rounds   of the key derivation that bounds the work of opening
+    rounds, bound  what a key derivation takes that is read, and the limit that bounds it
+    manifest it has tamper evidence of ours
     encryption, packed_five, precision  what its entries say: the scheme, the size that five bytes have, times
     encoder  for faults: what gives its writer a compressor, `cipher` encrypts a chunk, `key` derives a key
     keys     for faults: how many keys are derived before one may fail in the middle of the archive
@@ -40,6 +41,8 @@ class Trait:
     cipher: str
     key: str
     keys: int
+    bound: str = "kdf_work"
+    manifest: bool = True
 
     @property
     def suffix(self) -> str:
@@ -94,7 +97,9 @@ ZIP_AGE: Final = Trait(
     text=False,
     hidden=True,
     solid=False,
-    rounds=0,
+    rounds=10,
+    bound="scrypt_log_n",
+    manifest=False,
     encryption="age",
     packed_five=5,
     precision=timedelta(seconds=1),

@@ -127,6 +127,10 @@ class Reader(Protocol):
         """Whether `chunks` reaches any `start` without the work for what stands before it."""
         ...
 
+    def piecewise(self, entry: Entry) -> bool:
+        """Whether it does so without a check of the whole entry either, since its pieces are authentic each."""
+        ...
+
     def close(self) -> None:
         """Wipe the keys."""
         ...
@@ -269,7 +273,7 @@ class Format(NamedTuple):
         """Make a writer."""
         if self.inside:
             return composed.Writer(
-                self.envelope(options), FORMATS[self.inside].writer(composed.inner(options)), self.name
+                self.envelope(options), FORMATS[self.inside].writer(composed.inner(options)), self.module
             )
         return cast("Writer", self._load("writer").Writer(options))
 
@@ -298,6 +302,14 @@ class Format(NamedTuple):
     def identities_in(self, source: Source, name: str, ask: Callable[[], Secret], limits: Limits) -> list[Identity]:
         """Read a file of identities; `ask` gives the passphrase of one that has one. See `envelope.open_identities`."""
         return cast("list[Identity]", self._load("envelope").open_identities(source, name, ask, limits))
+
+    def generate(self, *, classic: bool) -> Identity:
+        """Make a new identity; a `classic` one is not post-quantum, and known to older tools."""
+        return cast("Identity", self._load("identities").generate(classic=classic))
+
+    def encode_identity(self, identity: Identity) -> Secret:
+        """Return the text of an identity that `generate` made."""
+        return cast("Secret", self._load("identities").encode(identity))
 
     def is_behind_program(self, source: Source) -> bool:
         """Whether `source`, which is a program, has such an archive behind it."""

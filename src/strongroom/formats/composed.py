@@ -129,6 +129,10 @@ class Reader:
         """See `formats.Reader`."""
         return self._inside.seekable(self._bare[entry.name])
 
+    def piecewise(self, entry: Entry) -> bool:
+        """See `formats.Reader`."""
+        return self._inside.piecewise(self._bare[entry.name])
+
     def close(self) -> None:
         """See `formats.Reader`."""
         self._inside.close()

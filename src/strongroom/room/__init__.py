@@ -328,6 +328,8 @@ def _writer_options(  # noqa: PLR0917 - those of `create`
         message = f"{row.name} is not written with {compression!r} (there are: {', '.join(row.compressions)})"
         raise ValueError(message)
     to = keys.new_keys(row, secret, recipients)
+    if secret is not None:
+        row.check_password(secret)
     return WriterOptions(
         recipients=to,
         password=secret,

@@ -46,7 +46,7 @@ def known(name: str) -> Format:
 def detect(source: Source, path: object) -> Format:
     """Find a format in the content of a file. Only the path says that what is in an envelope is an archive, too."""
     head = read(source, 0, min(source.size, _HEAD)).lstrip(b" \t\r\n")  # which may stand before armor
-    name = os.fsdecode(path).lower() if isinstance(path, (str, os.PathLike)) else ""
+    name = (_text(path) or "").lower()
     for row in FORMATS.values():
         if head.startswith(row.magic) and (not row.inside or name.endswith(row.suffixes)):
             return row
@@ -59,9 +59,12 @@ def detect(source: Source, path: object) -> Format:
 
 def name_of(path: object) -> str:
     """Return the name of a file, by path or as a stream knows it; nothing where an entry cannot be called so."""
-    named = path if isinstance(path, (str, os.PathLike)) else getattr(path, "name", None)
-    if not isinstance(named, (str, os.PathLike)):
-        return ""
-    name = Path(os.fsdecode(cast("str | os.PathLike[str]", named))).name
+    name = Path(_text(path) or _text(getattr(path, "name", None)) or "").name
     stem = name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
     return "" if fault(stem) else name
+
+
+def _text(path: object) -> str | None:
+    if isinstance(path, str):
+        return path
+    return os.fsdecode(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from strongroom.formats import Envelope, Enveloped
+    from strongroom.formats import Envelope, Enveloped, Format, Recipient
     from strongroom.output import Output
     from strongroom.source import Source
 
@@ -83,7 +83,7 @@ def rekey(
         if not row.keys:
             message = f"a {row.name} archive is not rekeyed: seal what is in it anew"
             raise UnsupportedError(message)
-        to = keys.new_keys(row, new, recipients)
+        to = _new_keys(row, new, recipients)
         own = keys.own_keys(row, identities, old, ask, limits)
         stack.callback(keys.close, own)
         writing = WriterOptions(
@@ -111,6 +111,13 @@ def rekey(
         except BaseException:
             output.discard()
             raise
+
+
+def _new_keys(row: Format, new: Secret | None, recipients: Iterable[str | os.PathLike[str]]) -> tuple[Recipient, ...]:
+    to = keys.new_keys(row, new, recipients)
+    if new is not None:
+        row.check_password(new)
+    return to
 
 
 def _rewrite(payload: Enveloped, envelope: Envelope, output: Output, meter: Meter) -> None:

@@ -87,6 +87,10 @@ class Reader:
         """See `formats.Reader`."""
         return True
 
+    def piecewise(self, entry: Entry) -> bool:  # noqa: ARG002 - the same
+        """See `formats.Reader`."""
+        return True
+
     def close(self) -> None:
         """See `formats.Reader`. The identities are the caller's."""
         if self._payload is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from strongroom.flow import Chunk, Pipeline, Stage
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from strongroom.compression import Encoder
 
 
+_WORTH_A_LIBRARY: Final = 1 << 16
+
+
 def checksum(data: memoryview, before: int = 0) -> int:
     """Return the CRC-32 of `data`, which follows what has the CRC-32 `before`. APPNOTE 4.4.7."""
     if len(data) < _WORTH_A_LIBRARY:
         return zlib.crc32(data, before)
     from isal import isal_zlib  # noqa: PLC0415 - for large data; ten times as fast
 
-    return isal_zlib.crc32(data, before)
-
-
-_WORTH_A_LIBRARY = 1 << 16
+    library: Any = isal_zlib
+    crc: int = library.crc32(data, before)
+    return crc
 
 
 class PlainStream:

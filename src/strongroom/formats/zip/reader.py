@@ -90,6 +90,10 @@ class Reader:
             return False
         return self._directory.by_name[entry.name].aes is not None or self._enveloped(entry)
 
+    def piecewise(self, entry: Entry) -> bool:
+        """See `formats.Reader`."""
+        return self._enveloped(entry) and self.seekable(entry)
+
     def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
         """See `formats.Reader`.
 
