@@ -267,7 +267,7 @@ def test_command_line(
         (tmp_path / "pw").write_text(vector.passphrases[-1])
         (tmp_path / "pw").chmod(0o600)
         options += ["--password-file", str(tmp_path / "pw")]
-    else:
+    elif vector.identities:
         (tmp_path / "key").write_text("\n".join(vector.identities))
         options += ["-i", str(tmp_path / "key")]
     monkeypatch.setattr("strongroom.cli.raise_on_signals", lambda: None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import strongroom
-from strongroom.cli.failure import Failure
+from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
 from strongroom.cli.passwords import TRIES
@@ -105,7 +105,10 @@ def with_keys(
     """
     options.password.check(stdin_is_data=archive == STDIO)
     if options.password.identities:
-        return _identified(archive, options, use)
+        try:
+            return _identified(archive, options, use)
+        except ValueError as error:  # how the library refuses what are no identities
+            raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
     if options.password.given:
         with options.password.take() as password:
             return use(_place(archive), Keys(password))
