@@ -251,9 +251,13 @@ CODES = {"success": 0, "no match": 3, "HMAC failure": 4, "header failure": 4, "p
 
 
 @each_vector
-@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("options", [[], ["--streaming"]], ids=["whole", "streaming"])
 def test_command_line(
-    vector: Vector, streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    vector: Vector,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """`cat`: the exit code of the kit's failure, and on standard output what may be given out."""
     out = bytearray()
@@ -262,7 +266,7 @@ def test_command_line(
         os, "write", lambda fd, data: (out.extend(data), len(data))[1] if fd == 1 else original(fd, data)
     )
     (tmp_path / "a.age").write_bytes(vector.file)
-    options = ["--streaming"] if streaming else []
+    streaming, options = bool(options), [*options]
     if vector.passphrases:
         (tmp_path / "pw").write_text(vector.passphrases[-1])
         (tmp_path / "pw").chmod(0o600)

@@ -61,7 +61,7 @@ def seal(path: Any, data: Any = DATA, to: Any = HYBRID, **options: Any) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("armor", [False, True])
-def test_single_file(tmp_path: Path, size: int, armor: bool) -> None:
+def test_single_file(tmp_path: Path, size: int, *, armor: bool) -> None:
     """An age file is one entry, called as the file is without .age, with the file's time."""
     path = tmp_path / "report.csv.age"
     data = noise(size)
@@ -365,7 +365,7 @@ def test_verify_compares_what_was_written(tmp_path: Path, name: str, monkeypatch
 @pytest.mark.parametrize("name", ["a.zip.age", "a.age"])
 @pytest.mark.parametrize("armor", [False, True])
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_rekey(tmp_path: Path, name: str, armor: bool, elsewhere: bool) -> None:
+def test_rekey(tmp_path: Path, name: str, *, armor: bool, elsewhere: bool) -> None:
     """The new identity opens it, the old one does not; no byte of the payload stays; armor stays armor."""
     path, new = tmp_path / name, tmp_path / f"new-{name}" if elsewhere else None
     seal(path, {"a": noise(3 * CHUNK)}, armor=armor)
