@@ -224,7 +224,10 @@ class Reader:
             yield chunk
 
     def _raw_ahead(self, offset: int, size: int, first: int) -> Generator[memoryview]:
-        """As `_raw`, of an envelope: reading is decrypting, and what is read is plaintext."""
+        """As `_raw`, of an envelope: reading is decrypting, and what is read is plaintext.
+
+        Nothing is read ahead of the first chunk, which is all that somebody who seeks may want.
+        """
         slots: list[memoryview] = []
 
         def load(number: int) -> memoryview:
@@ -232,11 +235,14 @@ class Reader:
             self._source.read_into(offset + number * CHUNK, chunk)
             return chunk
 
-        alone = size - first * CHUNK <= CHUNK  # no thread is worth its start
-        with Pipeline[int, memoryview]([Stage(load, parallel=True)], 1 if alone else self._options.threads) as pipeline:
-            slots += [memoryview(bytearray(min(size, CHUNK))) for _ in range(pipeline.depth + 1)]
+        with Pipeline[int, memoryview]([Stage(load, parallel=True)], self._options.threads) as pipeline:
+            slots.append(memoryview(bytearray(min(size, CHUNK))))
             try:
-                for number in range(first, -(-size // CHUNK)):
+                if size > first * CHUNK:
+                    yield load(first)
+                if size > (first + 1) * CHUNK:
+                    slots += [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth)]
+                for number in range(first + 1, -(-size // CHUNK)):
                     yield from pipeline.push(number)
                 yield from pipeline.drain()
             finally:
