@@ -62,6 +62,8 @@ def test_what_goes_in_comes_out(
     tree = Tree()
     assume(not any(tree.add(name, folder=False) for name in entries))
     password = draw.draw(texts if trait.text else st.one_of(texts, anything))
+    typed = password if isinstance(password, bytes) else password.encode()
+    assume(trait.name != "zip.age" or not {*b"\r\n"} & {*typed})  # age's tools read a line
     method = draw.draw(st.sampled_from(trait.methods))
     pipe = trait.pipes and draw.draw(st.booleans())
     data = {name: data_of(size, packs=packs) for name, (size, packs) in entries.items()}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _WHOLE: Final = 16 * MIB
 """Up to this packed size an entry is read once into memory; a longer one is read twice."""
+_ALONE: Final = 2  # chunks; what somebody asks for seldom begins where one does
 
 
 class Reader:
@@ -226,7 +227,7 @@ class Reader:
     def _raw_ahead(self, offset: int, size: int, first: int) -> Generator[memoryview]:
         """As `_raw`, of an envelope: reading is decrypting, and what is read is plaintext.
 
-        Nothing is read ahead of the first chunk, which is all that somebody who seeks may want.
+        Nothing is read ahead of the first chunks, which are all that somebody who seeks may want.
         """
         slots: list[memoryview] = []
 
@@ -238,11 +239,12 @@ class Reader:
         with Pipeline[int, memoryview]([Stage(load, parallel=True)], self._options.threads) as pipeline:
             slots.append(memoryview(bytearray(min(size, CHUNK))))
             try:
-                if size > first * CHUNK:
-                    yield load(first)
-                if size > (first + 1) * CHUNK:
+                end = -(-size // CHUNK)
+                for number in range(first, min(first + _ALONE, end)):
+                    yield load(number)
+                if end > first + _ALONE:
                     slots += [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth)]
-                for number in range(first + 1, -(-size // CHUNK)):
+                for number in range(first + _ALONE, end):
                     yield from pipeline.push(number)
                 yield from pipeline.drain()
             finally:
