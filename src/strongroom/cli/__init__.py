@@ -36,7 +36,7 @@ Exit codes:
   0    done
   1    failed, or it cannot be read here: see the hint
   2    the arguments do not fit
-  3    wrong password
+  3    wrong password or identity
   4    damaged or forged
   130  interrupted by Ctrl-C; 143 by SIGTERM, 129 by a closed terminal
 
