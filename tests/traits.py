@@ -20,7 +20,8 @@ class Trait:
     text     its passwords have to be text
     hidden   its names take the password
     solid    small entries share a folder, and its method
-    rounds   of the key derivation that bounds the work of opening
+    rounds, bound  what a key derivation takes that is read, and the limit that bounds it
+    manifest it has tamper evidence of ours
     encryption, packed_five, precision  what its entries say: the scheme, the size that five bytes have, times
     encoder  for faults: what gives its writer a compressor, `cipher` encrypts a chunk, `key` derives a key
     keys     for faults: how many keys are derived before one may fail in the middle of the archive
@@ -40,6 +41,8 @@ class Trait:
     cipher: str
     key: str
     keys: int
+    bound: str = "kdf_work"
+    manifest: bool = True
 
     @property
     def suffix(self) -> str:
@@ -87,8 +90,27 @@ SEVEN: Final = Trait(
     key="strongroom.formats.sevenzip.crypto.Key",
     keys=0,
 )
-TRAITS: Final = (ZIP, SEVEN)
-assert {trait.name for trait in TRAITS} == set(FORMATS), "every format has to pass these tests"
+ZIP_AGE: Final = Trait(
+    name="zip.age",
+    methods=("deflate", "store"),  # the others are ZIP's, which has tests of them
+    pipes=True,
+    text=False,
+    hidden=True,
+    solid=False,
+    rounds=10,
+    bound="scrypt_log_n",
+    manifest=False,
+    encryption="age",
+    packed_five=5,
+    precision=timedelta(seconds=1),
+    encoder="strongroom.formats.zip.writer.encoder_for",
+    cipher="strongroom.formats.age.stream.Cipher.seal",
+    key="strongroom.formats.age.keys.derive_payload_key",
+    keys=0,
+)
+TRAITS: Final = (ZIP, SEVEN, ZIP_AGE)
+SINGLE: Final = "age"  # which holds one entry, and has tests of its own
+assert {SINGLE, *(trait.name for trait in TRAITS)} == set(FORMATS), "every format has to pass these tests"
 
 each_format: Final = pytest.mark.parametrize("trait", TRAITS, ids=str)
 each_pipe: Final = pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait.pipes], ids=str)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from strongroom.memory.process import harden
     from strongroom.memory.report import ProtectionReport
     from strongroom.memory.secret import Secret, SecretBuffer
-    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal, unseal
+    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, rekey, seal, unseal
 
 __all__ = [
     "AgeLayer",
@@ -57,6 +57,7 @@ __all__ = [
     "create",
     "harden",
     "open",
+    "rekey",
     "seal",
     "unseal",
 ]
@@ -73,7 +74,9 @@ _HOMES = {
     "Secret": "memory.secret",
     "SecretBuffer": "memory.secret",
     "harden": "memory.process",
-} | dict.fromkeys(("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"), "room")
+} | dict.fromkeys(
+    ("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"), "room"
+)
 
 
 def __getattr__(name: str) -> object:

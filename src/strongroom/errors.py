@@ -49,7 +49,14 @@ class LimitError(StrongroomError):
 
 
 class WrongKeyError(StrongroomError):
-    """No password or identity fits, as far as the format can tell."""
+    """No password or identity fits, as far as the format can tell.
+
+    `identity` says that only an identity would, so that nobody need be asked for a password.
+    """
+
+    def __init__(self, message: str, *, identity: bool = False) -> None:
+        super().__init__(message)
+        self.identity = identity
 
 
 class TamperedError(StrongroomError):

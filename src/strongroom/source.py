@@ -275,15 +275,27 @@ def local_tree(path: str | os.PathLike[str], name: str | None = None) -> Iterato
                 warnings.warn(message, StrongroomWarning, stacklevel=3)
 
 
+def modified_of(path: object) -> datetime | None:
+    """Return when a path or an open file was modified, or None where it has no such time."""
+    try:
+        status = os.stat(path) if isinstance(path, (str, os.PathLike)) else os.fstat(path.fileno())  # type: ignore[attr-defined]
+    except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+        return None
+    return _modified(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _modified(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(min(max(int(status.st_mtime), _EARLIEST), _LATEST), UTC)
+
+
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
 def _local_file(path: str, name: str, status: os.stat_result) -> LocalFile:
     folder = stat.S_ISDIR(status.st_mode)
-    modified = datetime.fromtimestamp(min(max(int(status.st_mtime), _EARLIEST), _LATEST), UTC)
     mode = 0o700 if folder else 0o600 | status.st_mode & 0o100
-    return LocalFile(path, name, folder, 0 if folder else status.st_size, modified, mode, _identity(status))
+    return LocalFile(path, name, folder, 0 if folder else status.st_size, _modified(status), mode, _identity(status))
 
 
 class Cursor:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import strongroom
+from strongroom import cli
 from strongroom.errors import (
     FormatError,
     LimitError,
@@ -176,6 +179,108 @@ def test_armor_encodes_to_what_was_decoded(vector: Vector) -> None:
     assert text == vector.file.replace(b"\r\n", b"\n").strip() + b"\n"
 
 
+def given(vector: Vector) -> dict[str, object]:
+    """What `open` is given; all passphrases but the last are wrong ones, which a caller would try one by one."""
+    if vector.passphrases:
+        return {"password": vector.passphrases[-1]}
+    return {"identities": vector.identities}
+
+
+def from_room(
+    vector: Vector, way: Callable[[strongroom.ReadRoom], object], **options: object
+) -> StrongroomError | None:
+    """Open a vector by the public API."""
+    try:
+        with strongroom.open(io.BytesIO(vector.file), format="age", **given(vector), **options) as room:  # type: ignore[arg-type]
+            way(room)
+    except StrongroomError as error:
+        return error
+    return None
+
+
+@each_vector
+def test_room_gives_all_or_nothing(vector: Vector) -> None:
+    """By `read`, `chunks`, `load` and as a file: the class of the kit's failure, or all of the data."""
+
+    def ways(room: strongroom.ReadRoom) -> None:
+        data = room.read("data")
+        assert hashlib.sha256(data).hexdigest() == vector.payload
+        assert b"".join(map(bytes, room.chunks("data"))) == data
+        assert room.open("data", "rb").read() == data
+        assert room.verify().ok
+        with room.load() as ram:
+            assert ram.cat("/data") == data
+
+    assert_expected(vector, from_room(vector, ways))
+    given_out: list[bytes] = []
+    from_room(vector, lambda room: given_out.extend(bytes(piece) for piece in room.chunks("data")))
+    assert bool(given_out) <= (vector.expect == "success")
+
+
+@each_vector
+def test_room_streams_what_the_kit_says(vector: Vector) -> None:
+    """With `streaming=True`, exactly what may be given out."""
+    given_out = hashlib.sha256()
+
+    def stream(room: strongroom.ReadRoom) -> None:
+        for piece in room.chunks("data"):
+            given_out.update(piece)
+
+    assert_expected(vector, from_room(vector, stream, streaming=True))
+    assert given_out.hexdigest() == vector.payload
+
+
+@each_vector
+def test_room_seeks(vector: Vector) -> None:
+    """From the middle on: nothing wrong, and the failure where it is."""
+    found: list[bytes] = []
+
+    def seek(room: strongroom.ReadRoom) -> None:
+        size = room.entries[0].size
+        with room.open("data", "rb") as file:
+            for start in reversed(range(0, size, 40_000)):
+                file.seek(start)
+                found.insert(0, file.read(40_000))
+
+    assert_expected(vector, from_room(vector, seek))
+    if vector.expect == "success":
+        assert hashlib.sha256(b"".join(found)).hexdigest() == vector.payload
+
+
+CODES = {"success": 0, "no match": 3, "HMAC failure": 4, "header failure": 4, "payload failure": 4, "armor failure": 4}
+
+
+@each_vector
+@pytest.mark.parametrize("options", [[], ["--streaming"]], ids=["whole", "streaming"])
+def test_command_line(
+    vector: Vector,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """`cat`: the exit code of the kit's failure, and on standard output what may be given out."""
+    out = bytearray()
+    original = os.write
+    monkeypatch.setattr(
+        os, "write", lambda fd, data: (out.extend(data), len(data))[1] if fd == 1 else original(fd, data)
+    )
+    (tmp_path / "a.age").write_bytes(vector.file)
+    streaming, options = bool(options), [*options]
+    if vector.passphrases:
+        (tmp_path / "pw").write_text(vector.passphrases[-1])
+        (tmp_path / "pw").chmod(0o600)
+        options += ["--password-file", str(tmp_path / "pw")]
+    elif vector.identities:
+        (tmp_path / "key").write_text("\n".join(vector.identities))
+        options += ["-i", str(tmp_path / "key")]
+    monkeypatch.setattr("strongroom.cli.raise_on_signals", lambda: None)
+    code = cli.main(["cat", *options, "--format", "age", str(tmp_path / "a.age")])
+    assert code == (1 if vector.name in BY_COST else CODES[vector.expect]), capfd.readouterr().err
+    released = vector.payload if streaming or vector.expect == "success" else EMPTY
+    assert hashlib.sha256(out).hexdigest() == released
+
+
 @pytest.mark.parametrize("name", ["filosottile-age__example.age", "filosottile-age__example.zip.age"])
 @pytest.mark.parametrize(
     "way", [agecraft.read_whole, agecraft.read_streaming, agecraft.read_pipe, agecraft.read_seeking]
@@ -207,3 +312,13 @@ def test_example_is_read_as_a_zip_file() -> None:
             assert b"".join(map(bytes, reader.chunks(entry))) == peer.read(entry.name)
     assert [entry.name for entry in reader.entries if entry.kind == "file"]
     reader.close()
+
+
+def test_example_is_a_room() -> None:
+    """And the same through the public API, with the identity's file."""
+    row = ROWS["filosottile-age__example.zip.age"]
+    with strongroom.open(
+        row.path, format="zip.age", identities=[row.path.with_name("filosottile-age__example_keys.txt")]
+    ) as room:
+        assert room.verify().ok
+        assert any(room.read(entry.name) for entry in room if entry.kind == "file")

@@ -169,10 +169,10 @@ def failing(target: str, calls: int) -> Callable[..., Any]:
     real = pkgutil.resolve_name(target)
     left = iter(range(calls))
 
-    def fail(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes
+    def fail(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
         if next(left, None) is None:
             raise Boom
-        return real(*arguments)
+        return real(*arguments, **named)
 
     return fail
 

@@ -64,7 +64,7 @@ class Canaries:
         yield from needles.of_password(self.password)
         yield from needles.of_plaintext(self.canary)
         yield from needles.of_fernet_key("key that was given", self.key)
-        for row in FORMATS.values():
+        for row in (row for row in FORMATS.values() if row.name in KEYS):
             for archive in folder.glob(f"*{row.suffixes[0]}"):
                 yield from KEYS[row.name](archive, self.password)
         for archive in folder.glob(f"{child.FERNET}.*"):

@@ -62,13 +62,15 @@ def test_what_goes_in_comes_out(
     tree = Tree()
     assume(not any(tree.add(name, folder=False) for name in entries))
     password = draw.draw(texts if trait.text else st.one_of(texts, anything))
+    typed = password if isinstance(password, bytes) else password.encode()
+    assume(trait.name != "zip.age" or not {*b"\r\n"} & {*typed})  # age's tools read a line
     method = draw.draw(st.sampled_from(trait.methods))
     pipe = trait.pipes and draw.draw(st.booleans())
     data = {name: data_of(size, packs=packs) for name, (size, packs) in entries.items()}
     stream: Any = Pipe() if pipe else io.BytesIO()
     strongroom.seal(data, stream, format=trait.name, password=password, compression=method, threads=threads)
     archive = bytes(stream.taken) if pipe else stream.getvalue()
-    with strongroom.open(io.BytesIO(archive), password=password, threads=reading_threads) as room:
+    with strongroom.open(io.BytesIO(archive), format=trait.name, password=password, threads=reading_threads) as room:
         assert [entry.name for entry in room] == list(data)
         assert room.verify().ok
         for name, value in data.items():
@@ -142,7 +144,7 @@ def test_sizes(trait: Trait, method: str, size: int, how: str) -> None:
     for packs in (True, False):
         data = data_of(size, packs=packs)
         archive = archive_of(trait, data, how, [1, size // 2], compression=method, threads=2)
-        with strongroom.open(io.BytesIO(archive), password="pass") as room:
+        with strongroom.open(io.BytesIO(archive), format=trait.name, password="pass") as room:
             assert room.entries[0].size == size
             assert room.read("a") == data
 
@@ -163,7 +165,7 @@ def test_any_part(trait: Trait, places: list[tuple[int, int]], method: str) -> N
     """Any part of an entry, after any other, is that part of the data."""
     data = data_of(2 * CHUNK, packs=True)
     archive = io.BytesIO(_ARCHIVES[trait.name, method])
-    with strongroom.open(archive, password="pass", threads=1) as room, room.open("a", "rb") as file:
+    with strongroom.open(archive, format=trait.name, password="pass", threads=1) as room, room.open("a", "rb") as file:
         for place, length in places:
             file.seek(place)
             assert file.read(length) == data[place : place + length]
@@ -193,11 +195,11 @@ def small() -> dict[str, bytes]:
     return found
 
 
-def read_all(archive: bytes) -> None:
+def read_all(trait: Trait, archive: bytes) -> None:
     """Read it as `extract` does, but for the writing."""
-    with strongroom.open(io.BytesIO(archive), password="pass", threads=1) as room:
+    with strongroom.open(io.BytesIO(archive), format=trait.name, password="pass", threads=1) as room:
         report = room.verify()
-        assert report.manifest == "verified" or not report.ok
+        assert report.manifest == ("verified" if trait.manifest else "unneeded") or not report.ok
         if not report.ok:
             raise strongroom.TamperedError(str(report.findings[0]))
 
@@ -206,12 +208,12 @@ def read_all(archive: bytes) -> None:
 def test_every_flip_is_an_error(trait: Trait, small: dict[str, bytes]) -> None:
     """No bit of a file can be flipped without an error of ours; nothing is excepted."""
     archive = small[trait.name]
-    read_all(archive)
+    read_all(trait, archive)
     for position in range(len(archive)):
         changed = bytearray(archive)
         changed[position] ^= 1 << position % 8
         with pytest.raises(strongroom.StrongroomError):
-            read_all(bytes(changed))
+            read_all(trait, bytes(changed))
 
 
 @each_format
@@ -220,10 +222,10 @@ def test_every_cut_is_an_error(trait: Trait, small: dict[str, bytes]) -> None:
     archive = small[trait.name]
     for size in range(len(archive)):
         with pytest.raises(strongroom.StrongroomError):
-            read_all(archive[:size])
+            read_all(trait, archive[:size])
     for more in (b"\0", archive):
         with pytest.raises(strongroom.StrongroomError):
-            read_all(archive + more)
+            read_all(trait, archive + more)
 
 
 @each_format
@@ -241,4 +243,4 @@ def test_any_edit_is_an_error(trait: Trait, small: dict[str, bytes], edits: list
         changed = changed[:start] + data + changed[start + length :]
     assume(changed != archive)
     with pytest.raises(strongroom.StrongroomError):
-        read_all(changed)
+        read_all(trait, changed)

@@ -179,3 +179,13 @@ def protected_memory() -> list[tuple[str, bool, str, str]]:
     if report.ok:
         return []
     return [(check.name, check.ok, check.found, check.advice) for check in report.checks]
+
+
+def public_keys(recipient: str, key: Secret) -> bytes:
+    """To others, and by those."""
+    with strongroom.create("a.zip.age", recipients=[recipient, Path("team.txt")], armor=True) as room:
+        room.write("a", b"1")
+    strongroom.rekey("a.zip.age", "b.zip.age", identities=[key], new_password="text", verify=True)
+    strongroom.rekey("a.zip.age", identities=[Path("key.txt")], ask=lambda _: Secret("text"), recipients=[recipient])
+    with strongroom.open("a.zip.age", identities=["AGE-SECRET-KEY-1", key, Path("key.txt")], streaming=True) as read:
+        return read.read("a")

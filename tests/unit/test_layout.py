@@ -129,3 +129,13 @@ print(*sys.modules)
     loaded = set(done.stdout.split())
     assert not {name.split(".")[0] for name in loaded} & {"numpy", "fsspec", "click", "rich"}
     assert "concurrent.futures" not in loaded
+
+
+def test_only_the_composition_asks_for_no_encryption() -> None:
+    """What switches an inner archive's encryption off is named where it is declared, used, and asked for: once."""
+    setters = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and {"enveloped", "authenticate"} & {word.arg for word in node.keywords}:
+                setters.add(str(path.relative_to(HOUSE)))
+    assert setters == {"formats/composed.py"}

@@ -28,7 +28,7 @@ from strongroom.audit.report import Measure, Report
 from strongroom.audit.scanner import Memory, Search
 from strongroom.audit.tracer import Tracer
 from strongroom.errors import StrongroomError, UnsupportedError
-from strongroom.formats import FORMATS
+from strongroom.formats import FORMATS, Format
 from strongroom.limits import MIB
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Audit:
         self._steps = iter(child.STEPS)
         self._job = child.Job(
             folder=str(work),
-            archives={f"{method}{row.suffixes[0]}": method for row in FORMATS.values() for method in row.compressions},
+            archives={f"{method}{row.suffixes[0]}": method for row in _audited() for method in row.compressions},
             sizes=SIZES,
             password_size=len(self._password),
             harden=True,
@@ -186,7 +186,7 @@ class _Audit:
         yield from needles.of_fernet_key("Fernet key", self._key)
         for path in self._work.glob(f"{child.FERNET}.*"):
             yield from of_fernet(path, self._password)
-        for row in FORMATS.values():
+        for row in _audited():
             for path in self._work.glob(f"*{row.suffixes[0]}"):
                 yield from KEYS[row.name](path, self._password)
 
@@ -198,10 +198,11 @@ class _Audit:
 
     def _setting(self) -> dict[str, str]:
         methods = ", ".join(sorted({*self._job.archives.values()}))
+        formats = ", ".join(row.name for row in _audited())
         return {
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "where": str(self._work.parent),
-            "what": f"{', '.join(self._job.steps)}; {', '.join(FORMATS)} with {methods}; entries of {', '.join(SIZES)}",
+            "what": f"{', '.join(self._job.steps)}; {formats} with {methods}; entries of {', '.join(SIZES)}",
             "hardened": "; ".join(f"{check['name']}: {check['found']}" for check in self._hardened),
             "readable": "by root, as every process is" if not self._readable else _ALLOWED,
             "memory": f"{self._size} bytes",
@@ -210,3 +211,8 @@ class _Audit:
             "Python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         }
+
+
+def _audited() -> list[Format]:
+    """Return the formats of which the keys of an archive are known to `keys`."""
+    return [row for row in FORMATS.values() if row.name in KEYS]

@@ -24,7 +24,7 @@ from strongroom.errors import FormatError, OutputError, StrongroomError, Tampere
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "doctor", "audit")
+VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "rekey", "keygen", "doctor", "audit")
 _NAME: Final = "strongroom"
 _DONE, _FAILED, _USAGE, _WRONG_KEY, _DAMAGED = range(5)
 _SIGNALLED: Final = 128  # and the signal's number, as shells have it
@@ -36,7 +36,7 @@ Exit codes:
   0    done
   1    failed, or it cannot be read here: see the hint
   2    the arguments do not fit
-  3    wrong password
+  3    wrong password or identity
   4    damaged or forged
   130  interrupted by Ctrl-C; 143 by SIGTERM, 129 by a closed terminal
 

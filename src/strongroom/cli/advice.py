@@ -66,7 +66,9 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
     """Say what can be done about an error of the library, which `verb` had with `archive`."""
     sealing = verb == "seal"
     match failure:
-        case OutputExistsError() if sealing:
+        case OutputExistsError() if verb == "keygen":
+            return "an identity is never replaced, since what is sealed to it would be lost: choose another name"
+        case OutputExistsError() if sealing or verb == "rekey":
             return "--overwrite replaces it, once the new archive is complete"
         case OutputExistsError():
             return "existing files are never replaced: choose another folder"
@@ -76,6 +78,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return for_unsupported(failure)
         case LimitError():
             return "--limit NAME=VALUE changes a bound, for an archive that you trust"
+        case WrongKeyError() if failure.identity:
+            return "-i FILE opens it with the identity, the secret key, that belongs to one of its recipients"
         case WrongKeyError():
             return (
                 "capitals, spaces and the keyboard's layout count, and in a password file all but a newline at its end"

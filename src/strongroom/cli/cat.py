@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from strongroom.cli.advice import quoted
-from strongroom.cli.failure import Failure
+from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDOUT, naming
 from strongroom.cli.options import (
     SETTINGS,
@@ -39,21 +39,28 @@ _LAYOUT: Final = str.maketrans("", "", "\t\n")
     epilog="Example:  strongroom cat dump.zip dump.sql | psql",
 )
 @archive_argument
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option(
+    "--streaming", is_flag=True, help="age: pass on each piece once it is authentic, before the end is known."
+)
 @reading_options
 @force_option
 @quiet_option
-def command(archive: str, names: tuple[str, ...], *, reading: ReadingOptions, force: bool, quiet: bool) -> None:
-    """Write entries of ARCHIVE to standard output.
+def command(
+    archive: str, names: tuple[str, ...], *, streaming: bool, reading: ReadingOptions, force: bool, quiet: bool
+) -> None:
+    """Write entries of ARCHIVE to standard output. Without a NAME it is the only entry that there is.
 
     Nothing of an entry is written before all of it is authenticated, and nothing reaches the disk.
     """
+    reading = reading._replace(streaming=streaming)
     names = tuple(name.rstrip("/") or name for name in names)  # as `ls` shows a folder
     to_terminal = os.isatty(_STDOUT)
     with (
-        open_archive(archive, reading, check=lambda room: _size(room, names)) as room,
+        open_archive(archive, reading, check=lambda room: _size(room, names or _only(room))) as room,
         Bar("reading", quiet=quiet or to_terminal) as bar,
     ):
+        names = names or _only(room)
         total = _size(room, names)
         done = 0
         for name in names:
@@ -62,6 +69,13 @@ def command(archive: str, names: tuple[str, ...], *, reading: ReadingOptions, fo
                 _write(chunk)
                 done += len(chunk)
                 bar(done, total)
+
+
+def _only(room: ReadRoom) -> tuple[str, ...]:
+    if len(room) != 1:
+        message = f"the archive has {len(room)} entries: name those to write"
+        raise Misuse(message)
+    return (room.entries[0].name,)
 
 
 def _size(room: ReadRoom, names: Iterable[str]) -> int:

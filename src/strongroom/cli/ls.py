@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from strongroom.cli.messages import data, data_json, printable
-from strongroom.cli.options import SETTINGS, archive_argument, json_option, limit_option, password_options
+from strongroom.cli.options import SETTINGS, archive_argument, json_option, limit_option, opening_options
 from strongroom.cli.reading import open_listed
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ _HEADINGS: Final = ("size", "modified (UTC)", "method", "cipher", "name")
 @archive_argument
 @json_option
 @limit_option
-@password_options
-def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOptions) -> None:
+@opening_options
+def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOptions, format_name: str | None) -> None:
     """List the entries of ARCHIVE. A password is needed only where the names are encrypted, as in a 7z.
 
     Sizes are in bytes. Without the password the list is not authenticated: `strongroom verify` checks it and all data.
     """
-    with open_listed(archive, password, limits) as room:
+    with open_listed(archive, password, limits, format_name) as room:
         if as_json:
             data_json({"archive": archive, "ok": True, "entries": [_fields(entry) for entry in room]})
             return

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple, get_args
 import click
 
 from strongroom.cli.passwords import PasswordOptions
+from strongroom.cli.recipients import Recipients
 from strongroom.cli.units import parse_size
+from strongroom.formats import FORMATS
 from strongroom.limits import Limits
 from strongroom.manifest import ManifestPolicy
 
@@ -20,6 +22,7 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 1
 ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can name it
 JSON: Final = "strongroom.json"  # whether errors are to be reported as JSON too
 STDIO: Final = "-"
+_DESCRIPTOR: Final = click.IntRange(min=0, max=(1 << 31) - 1)
 PATH: Final = click.Path(readable=False)  # whether it can be read shows when it is, with the reason
 
 
@@ -51,6 +54,8 @@ class ReadingOptions(NamedTuple):
     allow_plaintext: bool
     manifest: ManifestPolicy
     limits: Limits
+    format_name: str | None = None
+    streaming: bool = False
 
 
 def password_options(verb: Verb) -> Verb:
@@ -64,7 +69,7 @@ def password_options(verb: Verb) -> Verb:
     )
     @click.option(
         "--password-fd",
-        type=click.IntRange(min=0, max=(1 << 31) - 1),
+        type=_DESCRIPTOR,
         metavar="N",
         help="Take it from an open file descriptor, read to its end.",
     )
@@ -84,6 +89,81 @@ def password_options(verb: Verb) -> Verb:
         verb(password=PasswordOptions(password_file, password_fd, password_command), **rest)
 
     return with_password
+
+
+def opening_options(verb: Verb) -> Verb:
+    """Add what opens an archive: a password or identities, and its format; `verb` gets `password` and `format_name`."""
+
+    @click.option(
+        "-i",
+        "--identity",
+        "identities",
+        type=PATH,
+        metavar="FILE",
+        multiple=True,
+        help="age: open it with the secret keys in FILE, of age or SSH; - is standard input. Can be repeated. If FILE"
+        " has a passphrase, the options for passwords are for that.",
+    )
+    @click.option(
+        "--format",
+        "format_name",
+        type=click.Choice(tuple(FORMATS)),
+        help="Instead of by ARCHIVE's content; zip.age opens the ZIP in an age file of another name.",
+    )
+    @password_options
+    @wraps(verb)
+    def with_identities(*, identities: tuple[str, ...], password: PasswordOptions, **rest: object) -> None:
+        verb(password=password._replace(identities=identities), **rest)
+
+    return with_identities
+
+
+def recipient_options(verb: Verb) -> Verb:
+    """Add to whom an archive is sealed; `verb` gets `recipients`, text and paths, and `armor`."""
+
+    @click.option(
+        "-r",
+        "--recipient",
+        "texts",
+        metavar="KEY",
+        multiple=True,
+        help="age: seal to a public key (age1..., ssh-ed25519 ..., ssh-rsa ...) with no password. Can be repeated.",
+    )
+    @click.option(
+        "-R",
+        "--recipients-file",
+        "files",
+        type=PATH,
+        metavar="FILE",
+        multiple=True,
+        help="age: the same with the public keys in FILE, one a line; - is standard input. Can be repeated.",
+    )
+    @click.option("-a", "--armor", is_flag=True, help="age: write text, which mail and the like let through.")
+    @wraps(verb)
+    def with_recipients(*, texts: tuple[str, ...], files: tuple[str, ...], **rest: object) -> None:
+        verb(recipients=Recipients(texts, files), **rest)
+
+    return with_recipients
+
+
+def new_password_options(verb: Verb) -> Verb:
+    """Add the options that say where the new password comes from; `verb` gets them as `new_password`."""
+
+    @click.option("--new-password-file", type=PATH, metavar="FILE", help="Take the new password from a file.")
+    @click.option("--new-password-fd", type=_DESCRIPTOR, metavar="N", help="From a descriptor.")
+    @click.option("--new-password-command", metavar="CMD", help="From what CMD writes.")
+    @wraps(verb)
+    def with_new(
+        *,
+        new_password_file: str | None,
+        new_password_fd: int | None,
+        new_password_command: str | None,
+        **rest: object,
+    ) -> None:
+        options = PasswordOptions(new_password_file, new_password_fd, new_password_command, prefix="--new-")
+        verb(new_password=options, **rest)
+
+    return with_new
 
 
 def limit_option(verb: Verb) -> Verb:
@@ -112,10 +192,11 @@ def reading_options(verb: Verb) -> Verb:
         " does not hold, with a warning.",
     )
     @limit_option
-    @password_options
+    @opening_options
     @wraps(verb)
     def with_reading(
         *,
+        format_name: str | None,
         password: PasswordOptions,
         legacy: bool,
         allow_plaintext: bool,
@@ -123,7 +204,7 @@ def reading_options(verb: Verb) -> Verb:
         limits: Limits,
         **rest: object,
     ) -> None:
-        verb(reading=ReadingOptions(password, legacy, allow_plaintext, manifest, limits), **rest)
+        verb(reading=ReadingOptions(password, legacy, allow_plaintext, manifest, limits, format_name), **rest)
 
     return with_reading
 

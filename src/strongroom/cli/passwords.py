@@ -23,11 +23,17 @@ _READABLE_BY_OTHERS: Final = 0o044
 
 
 class PasswordOptions(NamedTuple):
-    """Where the password comes from; the terminal, where nothing is given."""
+    """Where the password comes from; the terminal, where nothing is given.
+
+    `identities` are files of secret keys, which stand in its place; a password is then that of these files. `prefix` is
+    what the options' names have before "password".
+    """
 
     file: str | None
     descriptor: int | None
     command: str | None
+    identities: tuple[str, ...] = ()
+    prefix: str = "--"
 
     @property
     def given(self) -> bool:
@@ -37,11 +43,16 @@ class PasswordOptions(NamedTuple):
     def check(self, *, stdin_is_data: bool) -> None:
         """Raise `Misuse` for options that contradict each other."""
         if sum(option is not None for option in (self.file, self.descriptor, self.command)) > 1:
-            message = "only one of --password-file, --password-fd and --password-command can be used"
+            names = ", ".join(f"{self.prefix}password-{source}" for source in ("file", "fd"))
+            message = f"only one of {names} and {self.prefix}password-command can be used"
             raise Misuse(message)
         if stdin_is_data and self.descriptor == 0:
             message = "standard input cannot give both the data and the password"
-            raise Misuse(message, hint="without --password-fd 0 the password is asked for on the terminal")
+            hint = f"without {self.prefix}password-fd 0 the password is asked for on the terminal"
+            raise Misuse(message, hint=hint)
+        if (stdin_is_data or self.descriptor == 0) + self.identities.count("-") > 1:
+            message = "standard input cannot give an identity and something else"
+            raise Misuse(message, hint="put the identity into a file of mode 0600, and name that")
 
     def take(self) -> Secret:
         """Get the password that an option tells of, with one final newline cut."""
@@ -52,7 +63,7 @@ class PasswordOptions(NamedTuple):
         return _from_command(self.command or "")
 
 
-def password_for_sealing(options: PasswordOptions, archive: str) -> Secret:
+def password_for_sealing(options: PasswordOptions, archive: str, what: str = "Password") -> Secret:
     """Get the password for a new archive; on the terminal it is asked for twice."""
     if options.given:
         return _typeable(options.take())
@@ -60,7 +71,7 @@ def password_for_sealing(options: PasswordOptions, archive: str) -> Secret:
     with Terminal() as terminal:
         terminal.say("There is no way back without the password: nobody can recover it.")
         for _ in range(TRIES):
-            first = terminal.ask(f"Password for {place}: ")
+            first = terminal.ask(f"{what} for {place}: ")
             if first is None:
                 terminal.say("The password is empty.")
                 continue

@@ -7,31 +7,42 @@ import io
 import os
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import strongroom
+from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
 from strongroom.cli.passwords import TRIES
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
-from strongroom.errors import LimitError, WrongKeyError
-from strongroom.limits import MIB
+from strongroom.errors import LimitError, StrongroomError, WrongKeyError
+from strongroom.limits import KIB, MIB
+from strongroom.memory.secret import Secret, SecretBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from strongroom.cli.passwords import PasswordOptions
     from strongroom.limits import Limits
-    from strongroom.memory.secret import Secret
     from strongroom.room import ReadRoom
 
+Opened = TypeVar("Opened")
+_LARGEST_IDENTITY: Final = 64 * KIB
 
-def open_listed(archive: str, password: PasswordOptions, limits: Limits) -> ReadRoom:
+
+@runtime_checkable
+class Closable(Protocol):
+    """What has to be closed."""
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+def open_listed(archive: str, password: PasswordOptions, limits: Limits, format_name: str | None) -> ReadRoom:
     """Open an archive for its list of entries; a password is asked for only where the names are encrypted."""
-    options = ReadingOptions(password, legacy=False, allow_plaintext=False, manifest="auto", limits=limits)
+    options = ReadingOptions(password, False, False, "auto", limits, format_name)  # noqa: FBT003 - in their order
     return open_archive(archive, options, data=False)
 
 
@@ -47,29 +58,128 @@ def open_archive(
 
     `check` raises where the list of entries shows that there is nothing to do, before anyone types a password.
     """
-    options.password.check(stdin_is_data=archive == STDIO)
 
-    def opened(place: str | BinaryIO, password: Secret | None) -> ReadRoom:
-        return strongroom.open(
+    def opened(place: str | BinaryIO, keys: Keys) -> ReadRoom:
+        room = strongroom.open(
             place,
-            password=password,
+            password=keys.password,
+            identities=keys.identities,
+            ask=keys.ask,
+            format=options.format_name,
             legacy=options.legacy,
             allow_plaintext=options.allow_plaintext,
-            manifest="auto" if password is None else options.manifest,
+            manifest="auto" if keys.password is None else options.manifest,
+            streaming=options.streaming,
             limits=options.limits,
             progress=progress,
         )
+        return _checked(room, check)
 
+    def enough(room: ReadRoom) -> bool:
+        """Whether no password is needed; raises where an identity is."""
+        if not data or (options.manifest != "required" and not any(entry.encrypted for entry in room)):
+            return True
+        _refuse_without_identity(room)
+        return False
+
+    return with_keys(archive, options, opened, enough)
+
+
+class Keys(NamedTuple):
+    """What opens an archive, in one try."""
+
+    password: Secret | None = None
+    identities: tuple[Path | Secret, ...] = ()
+    ask: Callable[[str], Secret] | None = None
+
+
+def with_keys(
+    archive: str,
+    options: ReadingOptions,
+    use: Callable[[str | BinaryIO, Keys], Opened],
+    enough: Callable[[Opened], bool] = lambda _: True,
+) -> Opened:
+    """Give `use` what opens an archive. On a terminal it is asked for, up to three times.
+
+    `enough` says of what `use` returned without a password whether that does; if not, it is closed.
+    """
+    options.password.check(stdin_is_data=archive == STDIO)
+    if options.password.identities:
+        try:
+            return _identified(archive, options, use)
+        except ValueError as error:  # how the library refuses what are no identities
+            raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
     if options.password.given:
         with options.password.take() as password:
-            return _checked(opened(_place(archive), password), check)
+            return use(_place(archive), Keys(password))
     place = _place_to_reopen(archive, options.limits)
-    with suppress(WrongKeyError):  # the names are encrypted as well
-        room = _checked(opened(place, None), check)
-        if not data or (options.manifest != "required" and not any(entry.encrypted for entry in room)):
-            return room
-        room.close()
-    return _asked(archive, lambda password: _checked(opened(place, password), check))
+    try:
+        found = use(place, Keys())
+        if enough(found):
+            return found
+        if isinstance(found, Closable):
+            found.close()
+    except WrongKeyError as error:  # the names are encrypted as well
+        if error.identity:
+            raise
+    return _asked(archive, lambda password: use(place, Keys(password)))
+
+
+def _identified(archive: str, options: ReadingOptions, use: Callable[[str | BinaryIO, Keys], Opened]) -> Opened:
+    """Open with identities. The password is that of their files, and asked for once one of them needs it."""
+    with ExitStack() as stack:
+        identities = tuple(
+            stack.enter_context(_from_stdin()) if name == STDIO else Path(name) for name in options.password.identities
+        )
+        if options.password.given:
+            password = stack.enter_context(options.password.take())
+            return use(_place(archive), Keys(password, identities))
+        place = _place_to_reopen(archive, options.limits)
+        for left in reversed(range(TRIES)):
+            asked: list[str] = []
+            try:
+                return use(place, Keys(None, identities, partial(_passphrase, asked)))
+            except WrongKeyError:
+                if not asked or not left:
+                    raise
+                with Terminal() as terminal:
+                    terminal.say(f"That is not the passphrase; {count(left, 'try', 'tries')} left.")
+    raise AssertionError
+
+
+def _passphrase(asked: list[str], name: str) -> Secret:
+    with Terminal() as terminal:
+        phrase = terminal.ask(f"Passphrase for {name}: ")
+    if phrase is None:
+        message = "no passphrase was given"
+        raise Failure(message)
+    asked.append(name)
+    return phrase
+
+
+def _from_stdin() -> Secret:
+    with SecretBuffer(_LARGEST_IDENTITY) as buffer, memoryview(buffer) as view:
+        size = 0
+        while size < len(view) and (got := os.readv(_stdin().fileno(), [view[size:]])):
+            size += got
+        if not size or size == len(view):
+            message = f"{STDIN} gives {'too much for' if size else 'nothing, and no'} identity"
+            raise Failure(message)
+        return Secret(view[:size])
+
+
+def _refuse_without_identity(room: ReadRoom) -> None:
+    """Raise what reading an entry does without keys, where only an identity would help."""
+    name = next((entry.name for entry in room if entry.encrypted and entry.kind == "file"), None)
+    if name is not None:
+        try:
+            next(room.chunks(name), None)
+        except WrongKeyError as error:
+            if error.identity:
+                room.close()
+                raise
+        except StrongroomError:
+            pass
 
 
 def _checked(room: ReadRoom, check: Callable[[ReadRoom], object]) -> ReadRoom:
@@ -81,7 +191,7 @@ def _checked(room: ReadRoom, check: Callable[[ReadRoom], object]) -> ReadRoom:
     return room
 
 
-def _asked(archive: str, opened: Callable[[Secret], ReadRoom]) -> ReadRoom:
+def _asked(archive: str, opened: Callable[[Secret], Opened]) -> Opened:
     place = f"the archive on {STDIN}" if archive == STDIO else archive
     with Terminal() as terminal:
         for left in reversed(range(TRIES)):

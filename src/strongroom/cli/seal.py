@@ -7,6 +7,7 @@ import os
 import stat
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
@@ -25,14 +26,16 @@ from strongroom.cli.options import (
     json_option,
     password_options,
     quiet_option,
+    recipient_options,
 )
 from strongroom.cli.passwords import PasswordOptions, password_for_sealing
 from strongroom.cli.progress import Bar
+from strongroom.cli.recipients import Recipients
 from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_files
 from strongroom.cli.units import count, rate, size
 from strongroom.errors import OutputExistsError
 from strongroom.formats import FORMATS, Format
-from strongroom.room import format_for
+from strongroom.room.finding import format_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +107,7 @@ class Sealed(NamedTuple):
 @click.option("--overwrite", is_flag=True, help="Replace ARCHIVE, once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Read it again from the disk and check it before it gets its name.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Instead of one for each CPU; 1 for none.")
+@recipient_options
 @password_options
 @force_option
 @quiet_option
@@ -115,6 +119,8 @@ def command(
     paths: tuple[str, ...],
     *,
     password: PasswordOptions,
+    recipients: Recipients,
+    armor: bool,
     name: str | None,
     from_command: bool,
     format_name: str | None,
@@ -135,19 +141,27 @@ def command(
     words: tuple[str, ...] | None = ctx.meta.get(_COMMAND, ()) if from_command else None
     password.check(stdin_is_data=STDIO in paths)
     row = _format(archive, format_name)
+    recipients.check(password, row, stdin_is_data=STDIO in paths)
+    to, post_quantum = recipients.take(row)
     to_stdout = archive == STDIO
     if to_stdout:
-        _check_stdout(verify=verify, force=force, as_json=as_json)
+        _check_stdout(verify=verify, force=force or armor, as_json=as_json)
     else:
-        _check_target(archive, overwrite=overwrite)
+        check_target(archive, overwrite=overwrite)
     sources = _sources(paths, words, name, archive, password)
-    with password_for_sealing(password, archive) as secret, Bar("sealing", quiet=quiet or as_json) as bar:
-        _check_password(row, secret)
+    with (
+        nullcontext() if to else password_for_sealing(password, archive) as secret,
+        Bar("sealing", quiet=quiet or as_json) as bar,
+    ):
+        if secret is not None:
+            check_password(row, secret)
         start = time.monotonic()
         try:
             room = strongroom.create(
-                _stdout() if to_stdout else archive,
+                stdout() if to_stdout else archive,
                 password=secret,
+                recipients=to,
+                armor=armor,
                 format=row.name,
                 compression=method,
                 level=level,
@@ -164,7 +178,7 @@ def command(
     if as_json:
         _report_json(sealed, archive, row, sources.left_out)
     elif not quiet:
-        _report(sealed, archive, row)
+        _report(sealed, archive, row, post_quantum=post_quantum if to else None)
 
 
 def _format(archive: str, name: str | None) -> Format:
@@ -176,7 +190,7 @@ def _format(archive: str, name: str | None) -> Format:
         raise Misuse(str(error), hint=f"--format names it: {', '.join(FORMATS)}") from error
 
 
-def _check_target(archive: str, *, overwrite: bool) -> None:
+def check_target(archive: str, *, overwrite: bool) -> None:
     """Refuse what cannot become the archive, before anyone types a password."""
     folder = Path(archive).parent
     try:
@@ -202,7 +216,7 @@ def _check_target(archive: str, *, overwrite: bool) -> None:
         raise Failure(message, hint="choose another name, or remove it yourself")
 
 
-def _check_password(row: Format, password: Secret) -> None:
+def check_password(row: Format, password: Secret) -> None:
     """Raise `Misuse` for one that the format's tools cannot use. Warnings come later, when it is used."""
     try:
         with warnings.catch_warnings():
@@ -223,7 +237,8 @@ def _check_stdout(*, verify: bool, force: bool, as_json: bool) -> None:
         raise Failure(message, hint="send it to a file or a program, or use --force")
 
 
-def _stdout() -> BinaryIO:
+def stdout() -> BinaryIO:
+    """Return standard output, for an archive."""
     return os.fdopen(_STDOUT, "wb", buffering=0, closefd=False)
 
 
@@ -256,7 +271,8 @@ def _named(name: str | None, what: str) -> str:
     return check_name(name)
 
 
-def _report(sealed: Sealed, archive: str, row: Format) -> None:
+def _report(sealed: Sealed, archive: str, row: Format, *, post_quantum: bool | None) -> None:
+    """Say what was made. `post_quantum` says it of the recipients, where there are some."""
     speed = rate(sealed.size, sealed.seconds)
     facts = [f"sealed {count(len(sealed.entries), 'entry', 'entries')}, {size(sealed.size)}"]
     file = f"FILE{row.suffixes[0]}"
@@ -264,7 +280,11 @@ def _report(sealed: Sealed, archive: str, row: Format) -> None:
         facts.append(f"into {archive} of {size(Path(archive).stat().st_size)}")
         file = quoted(archive)
     say(", ".join([*facts, *([speed] if speed else [])]))
-    say(f"opens with {row.opener.format(file=file)}   or: strongroom extract {file} DIR")
+    opener = (row.opener if post_quantum is None else row.key_opener).format(file=file)
+    ours = f"strongroom extract{'' if post_quantum is None else ' -i KEY.txt'} {file} DIR"
+    say(f"opens with {opener}   or: {ours}" + "   (age 1.3 or later)" * bool(post_quantum))
+    if row.single and archive != STDIO and Path(archive).name[: -len(row.suffixes[0])] != sealed.entries[0].name:
+        say(f"the name {sealed.entries[0].name!r} is not kept: an age file is called as it is, without .age")
     if row.readable:
         say(f"{row.readable} can be read without the password")
 

@@ -39,6 +39,7 @@ _MANIFEST: Final[dict[ManifestState, str]] = {
     "removed": "manifest removed",
     "changed": "manifest does not hold",
     "unchecked": "manifest not checked",
+    "unneeded": "authenticated whole",
 }
 
 

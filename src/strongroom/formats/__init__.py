@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
+from strongroom.formats import composed
+from strongroom.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+
+    from typing_extensions import Buffer
 
     from strongroom.flow import Chunk
     from strongroom.limits import Limits
@@ -21,7 +26,6 @@ if TYPE_CHECKING:
     from strongroom.manifest.sealing import Sealer
     from strongroom.memory.secret import Secret
     from strongroom.output import Piece
-    from strongroom.source import Source
 
 Kind = Literal["file", "directory", "symlink"]
 
@@ -123,6 +127,10 @@ class Reader(Protocol):
         """Whether `chunks` reaches any `start` without the work for what stands before it."""
         ...
 
+    def piecewise(self, entry: Entry) -> bool:
+        """Whether it does so without a check of the whole entry either, since its pieces are authentic each."""
+        ...
+
     def close(self) -> None:
         """Wipe the keys."""
         ...
@@ -155,6 +163,7 @@ class WriterOptions(NamedTuple):
 
     `manifest` makes the tamper evidence and the salts; without one, what is around the archive has to authenticate it.
     Where a format has public keys, `recipients` can stand in place of the password, and `armored` asks for text.
+    `enveloped` is for `composed` alone: what is around the archive encrypts it, and its entries are not encrypted.
     """
 
     password: Secret | None
@@ -166,6 +175,7 @@ class WriterOptions(NamedTuple):
     manifest: Sealer | None = None
     recipients: tuple[Recipient, ...] = ()
     armored: bool = False
+    enveloped: bool = False
 
     @property
     def secret(self) -> Secret:
@@ -181,7 +191,9 @@ class ReaderOptions(NamedTuple):
 
     `guard` checks the manifest; without one it is not looked at. Where a format has public keys, `identities` open it
     as well. `streaming` gives data out piece by piece before all of it is checked, where the pieces are authentic by
-    themselves. `name` and `modified` are the file's own, for a format that stores neither.
+    themselves. `name` and `modified` are the file's own, for a format that stores neither. `authenticate` is for
+    `composed` alone: it checks a part of the file, by offset and length, with what is around the archive, which stands
+    for the encryption of entries.
     """
 
     password: Secret | None
@@ -194,12 +206,47 @@ class ReaderOptions(NamedTuple):
     streaming: bool = False
     name: str = ""
     modified: datetime | None = None
+    authenticate: Callable[[int, int], object] | None = None
+
+
+class Envelope(Protocol):
+    """Encrypts a file that is written in pieces of any size."""
+
+    def update(self, data: Buffer, /) -> Iterator[bytes | memoryview]:
+        """Take a piece."""
+        ...
+
+    def finish(self) -> Iterator[bytes | memoryview]:
+        """End the file."""
+        ...
+
+    def close(self) -> None:
+        """End the threads and wipe the keys."""
+        ...
+
+
+class Enveloped(Source, Protocol):
+    """What is in such a file. Whatever is read of it is authentic."""
+
+    def check(self, tick: Callable[[int], object] | None = None) -> None:
+        """Authenticate all of it, and call `tick` with the number of bytes that were."""
+        ...
+
+    def check_range(self, offset: int, length: int) -> None:
+        """Authenticate a part of it."""
+        ...
+
+    def chunks(self, start: int = 0) -> Iterator[memoryview]:
+        """Give what is there from byte `start`, in pieces that are valid until the next one."""
+        ...
 
 
 class Format(NamedTuple):
     """A row of the table. `module` has `writer.Writer`, `writer.check_password` and `reader.Reader`.
 
-    `opener` is another tool's command that opens a file, and `readable` what anyone can read without the password.
+    `opener` is another tool's command that opens a file, `key_opener` the one for an identity, and `readable` what
+    anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
+    `writer.make_envelope` and `reader.open_payload`; `inside` then names the format of what is in the envelope.
     """
 
     name: str
@@ -209,6 +256,11 @@ class Format(NamedTuple):
     module: str
     opener: str
     readable: str
+    key_opener: str = ""
+    keys: bool = False
+    manifest: bool = True  # else the format authenticates the whole file
+    single: bool = False  # holds one entry, without its name
+    inside: str = ""
     from_end: bool = False  # is found from its end, whatever stands before it
     behind_program: bool = False  # `directory.find` finds it behind a program that unpacks it
 
@@ -219,11 +271,45 @@ class Format(NamedTuple):
 
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""
+        if self.inside:
+            return composed.Writer(
+                self.envelope(options), FORMATS[self.inside].writer(composed.inner(options)), self.module
+            )
         return cast("Writer", self._load("writer").Writer(options))
 
     def reader(self, source: Source, options: ReaderOptions) -> Reader:
         """Make a reader; raises a `StrongroomError` where `source` is not an archive that we read."""
+        if self.inside:
+            return composed.Reader(self.payload(source, options), FORMATS[self.inside], options, self.module)
         return cast("Reader", self._load("reader").Reader(source, options))
+
+    def envelope(self, options: WriterOptions) -> Envelope:
+        """Make what encrypts a file to recipients or with a password; raises `ValueError` where they do not fit."""
+        return cast("Envelope", self._load("writer").make_envelope(options))
+
+    def payload(self, source: Source, options: ReaderOptions) -> Enveloped:
+        """Open an envelope; raises `WrongKeyError` and other `StrongroomError`s."""
+        return cast("Enveloped", self._load("reader").open_payload(source, options))
+
+    def recipient(self, text: str) -> Recipient:
+        """Read a recipient; raises `ValueError`, `UnsupportedError`."""
+        return cast("Recipient", self._load("recipients").parse(text))
+
+    def recipients_in(self, data: bytes, name: str) -> list[Recipient]:
+        """Read a file of recipients, which errors call `name`; raises the same."""
+        return cast("list[Recipient]", self._load("recipients").parse_file(data, name))
+
+    def identities_in(self, source: Source, name: str, ask: Callable[[], Secret], limits: Limits) -> list[Identity]:
+        """Read a file of identities; `ask` gives the passphrase of one that has one. See `envelope.open_identities`."""
+        return cast("list[Identity]", self._load("envelope").open_identities(source, name, ask, limits))
+
+    def generate(self, *, classic: bool) -> Identity:
+        """Make a new identity; a `classic` one is not post-quantum, and known to older tools."""
+        return cast("Identity", self._load("identities").generate(classic=classic))
+
+    def encode_identity(self, identity: Identity) -> Secret:
+        """Return the text of an identity that `generate` made."""
+        return cast("Secret", self._load("identities").encode(identity))
 
     def is_behind_program(self, source: Source) -> bool:
         """Whether `source`, which is a program, has such an archive behind it."""
@@ -236,6 +322,8 @@ class Format(NamedTuple):
     def _load(self, name: str) -> Any:  # noqa: ANN401 - a module
         return import_module(f"strongroom.formats.{self.module}.{name}")
 
+
+_AGE: Final = (b"age-encryption.org/", b"-----BEGIN AGE")
 
 FORMATS: Final = {
     row.name: row
@@ -260,6 +348,32 @@ FORMATS: Final = {
             readable="nothing but the size of the file",
             behind_program=True,
         ),
+        Format(
+            name="zip.age",
+            suffixes=(".zip.age",),
+            magic=_AGE,
+            compressions=("deflate", "store", "zstd", "lzma", "bzip2", "xz"),
+            module="age",
+            opener="age: age -d {file} > NAME.zip",
+            key_opener="age: age -d -i KEY.txt {file} > NAME.zip",
+            readable="",
+            keys=True,
+            manifest=False,
+            inside="zip",
+        ),
+        Format(
+            name="age",
+            suffixes=(".age",),
+            magic=_AGE,
+            compressions=("store",),
+            module="age",
+            opener="age: age -d {file} > NAME",
+            key_opener="age: age -d -i KEY.txt {file} > NAME",
+            readable="",
+            keys=True,
+            manifest=False,
+            single=True,
+        ),
     )
 }
-"""All formats by name; the first of a format's compressions is its default."""
+"""All formats by name; the first of a format's compressions is its default. Of two suffixes the longer comes first."""

@@ -15,10 +15,10 @@ ManifestPolicy = Literal["auto", "required", "ignore"]
 """`auto` checks a manifest that is there, and misses one that was removed; `required` refuses archives without one;
 `ignore` reads what does not hold, with a warning."""
 
-ManifestState = Literal["verified", "absent", "removed", "changed", "unchecked"]
+ManifestState = Literal["verified", "absent", "removed", "changed", "unchecked", "unneeded"]
 """What became of it. `verified`: it holds. `absent`: there is none, nor a sign that there was. `removed`: the archive
 was made with one, which was cut off. `changed`: it does not hold. `unchecked`: there was no password to check it
-with."""
+with. `unneeded`: the format authenticates the whole file by itself, as age does."""
 
 
 class Evidence(NamedTuple):

@@ -6,46 +6,54 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack, cast, get_args, overload
 
-from strongroom.errors import WrongKeyError
-from strongroom.flow import as_bytes, default_threads
-from strongroom.formats import FORMATS, Format, ReaderOptions, WriterOptions
+from strongroom.flow import as_bytes
+from strongroom.formats import Format, ReaderOptions, WriterOptions
 from strongroom.limits import Limits
 from strongroom.manifest import ManifestPolicy
 from strongroom.memory.secret import Secret
-from strongroom.output import FileOutput, StreamOutput
-from strongroom.room.base import Finding, Progress, Report, Room, make_guard, make_sealer
+from strongroom.room import keys
+from strongroom.room.base import (
+    Finding,
+    Progress,
+    Report,
+    Room,
+    make_guard,
+    make_sealer,
+    output_for,
+    threads_of,
+)
+from strongroom.room.finding import detect, format_for, known, name_of
 from strongroom.room.reading import ReadRoom
+from strongroom.room.rekeying import rekey
 from strongroom.room.staging import Item, as_ram, ram_tree
 from strongroom.room.writing import Data, WriteRoom
-from strongroom.source import local_tree, open_source, read
+from strongroom.source import local_tree, modified_of, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
 
+    from strongroom.formats import Identity
     from strongroom.fs.ram import RamFS
     from strongroom.manifest.checking import Guard
-    from strongroom.output import Output
     from strongroom.source import Source
 
-__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"]
-
-
-_PROGRAMS = b"MZ", b"\x7fELF", b"#!"  # which a self-extracting archive starts with
+__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"]
 
 
 class CreateOptions(TypedDict, total=False):
     """The options of `create`, which `seal` takes as well."""
 
     password: str | Buffer | None
-    recipients: Iterable[str]
+    recipients: Iterable[str | os.PathLike[str]]
     format: str | None
     compression: str | None
     level: int | None
     threads: int | None
     overwrite: bool
     verify: bool
+    armor: bool
     progress: Progress | None
 
 
@@ -53,11 +61,13 @@ class OpenOptions(TypedDict, total=False):
     """The options of `open`, which `unseal` takes as well."""
 
     password: str | Buffer | None
-    identities: Iterable[str]
+    identities: Iterable[keys.Identities]
+    ask: keys.Ask | None
     format: str | None
     legacy: bool
     allow_plaintext: bool
     manifest: ManifestPolicy
+    streaming: bool
     threads: int | None
     limits: Limits | None
     progress: Progress | None
@@ -67,24 +77,28 @@ def create(
     path: str | os.PathLike[str] | BinaryIO,
     *,
     password: str | Buffer | None = None,
-    recipients: Iterable[str] = (),
+    recipients: Iterable[str | os.PathLike[str]] = (),
     format: str | None = None,
     compression: str | None = None,
     level: int | None = None,
     threads: int | None = None,
     overwrite: bool = False,
     verify: bool = False,
+    armor: bool = False,
     progress: Progress | None = None,
 ) -> WriteRoom:
     """Begin an archive; a context manager. It appears under `path` when the block ends without an exception.
 
     path         a path, whose suffix names the format, or a binary stream, for which `format` does
     password     text (encoded as UTF-8), bytes, or a `Secret`
-    recipients   public keys, for formats that have them
+    recipients   in place of the password, for age: public keys ("age1…", "ssh-ed25519 …"), or paths of files of them;
+                 each opens the archive, and who seals needs none of the secret ones
     compression  one of the format's methods, or None for its default; `level` as that method counts
     threads      how many to work with; None for as many CPUs as this process may use, 1 for no threads at all
     overwrite    replace a file of that name; else `OutputExistsError`
-    verify       read everything again from the disk, and check it, before it appears
+    verify       read everything again from the disk, and check it, before it appears; age, for which nobody need have
+                 the key here, is compared with what was written
+    armor        write text, for mail and the like, where the format has that (age)
     progress     called as `progress(done, total)` with plaintext bytes; `total` is None where it is not known;
                  with `verify` it counts once more
 
@@ -97,11 +111,14 @@ def create(
         del password  # tracebacks that show local variables would show it
     try:
         row = format_for(path, format)
-        _refuse_keys(row, recipients, "recipients")
-        options = _writer_options(row, secret, compression, level, threads)
-        row.writer(options)  # checks the level before a file is made
+        options = _writer_options(row, secret, recipients, compression, level, threads)
+        options = options._replace(armored=armor)
+        if armor and not row.keys:
+            message = f"{row.name} has no armor"
+            raise ValueError(message)  # noqa: TRY301 - the password is wiped below
+        row.writer(options).close()  # checks the level, and that recipients go together, before a file is made
         options = options._replace(manifest=make_sealer(options, row))
-        output = _output(path, options, overwrite=overwrite, verify=verify)
+        output = output_for(path, options.threads, overwrite=overwrite, verify=verify)
         return WriteRoom(row, options, output, verify=verify, progress=progress)
     except BaseException:
         if secret is not None:
@@ -113,24 +130,34 @@ def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,
     password: str | Buffer | None = None,
-    identities: Iterable[str] = (),
+    identities: Iterable[keys.Identities] = (),
+    ask: keys.Ask | None = None,
     format: str | None = None,
     legacy: bool = False,
     allow_plaintext: bool = False,
     manifest: ManifestPolicy = "auto",
+    streaming: bool = False,
     threads: int | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> ReadRoom:
     """Open an archive; a context manager. Its format is found in its content, unless `format` names it.
 
+    The ZIP in an age file is opened where the path ends in `.zip.age`, or with format="zip.age".
+
     path             a path or a binary stream; what comes from a pipe is first read into memory, within `limits`
     password         text (encoded as UTF-8), bytes, or a `Secret`; without one the entries of a ZIP can be listed
-    identities       private keys, for formats that have them
+    identities       secret keys, for age: text ("AGE-SECRET-KEY-…"), a `Secret` with it, or the path of a file of such
+                     keys, or of an SSH key
+    ask              called as `ask(name)` where such a file takes a passphrase, which it returns in a `Secret`;
+                     `password` opens them by default
     legacy           also read entries with encryption that is broken (ZipCrypto)
     allow_plaintext  also read files that are not encrypted, which in an encrypted archive are an attack
     manifest         "auto" checks the manifest, which strongroom's archives have, and notices where it was removed;
-                     "required" also refuses archives without one; "ignore" reads what was changed, with a warning
+                     "required" also refuses archives without one, as all age files are, which are authenticated whole;
+                     "ignore" reads what was changed, with a warning
+    streaming        age: give out what is read from the start piece by piece, each authentic, before all of it is
+                     known to be; elsewhere it changes nothing
     threads          as for `create`
     limits           what the archive may ask of this machine
     progress         called as `progress(done, total)` with plaintext bytes by `verify`, and by `extract` and `load`,
@@ -146,14 +173,15 @@ def open(
         del password  # as in `create`
     source: Source | None = None
     guard: Guard | None = None
+    own: tuple[Identity, ...] = ()
     limits = limits or Limits()
     try:
-        threads = _threads(threads)
-        _refuse_nul(secret)
+        threads = threads_of(threads)
+        keys.refuse_nul(secret)
         _check_policy(manifest, secret)
         source = open_source(path, limits)
-        row = _known(format) if format else _detect(source)
-        _refuse_keys(row, identities, "identities")
+        row = known(format) if format else detect(source, path)
+        own = keys.own_keys(row, identities, secret, ask, limits)
         guard = make_guard(manifest, secret, row, limits)
         options = ReaderOptions(
             password=secret,
@@ -162,10 +190,15 @@ def open(
             limits=limits,
             threads=threads,
             guard=guard,
+            identities=own,
+            streaming=streaming,
+            name=name_of(path) if row.single else "",
+            modified=modified_of(path) if row.single else None,
         )
         reader = row.reader(source, options)
-        guard.demand()
-        return ReadRoom(reader, source, options, progress)
+        if guard is not None:
+            guard.demand()
+        return ReadRoom(reader, source, options._replace(identities=()), progress)
     except BaseException:
         if guard is not None:
             guard.close()
@@ -174,6 +207,8 @@ def open(
         if secret is not None:
             secret.close()
         raise
+    finally:
+        keys.close(own)  # the file's own key is what stays
 
 
 @overload
@@ -280,68 +315,30 @@ def _size(data: object) -> int | None:
     return None if view is None else len(view)
 
 
-def format_for(path: object, name: str | None) -> Format:
-    """Return the format that `name` or else the suffix of `path` names; raises `ValueError` where there is none."""
-    if name is not None:
-        return _known(name)
-    if not isinstance(path, (str, os.PathLike)):
-        message = 'a stream has no suffix: name the format, such as format="zip"'
-        raise ValueError(message)  # noqa: TRY004 - the type is right, an argument is missing
-    text = os.fsdecode(cast("str | os.PathLike[str]", path))
-    for row in FORMATS.values():
-        if text.lower().endswith(row.suffixes):
-            return row
-    suffixes = ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes)
-    message = f"the suffix of {text!r} names no format (there are: {suffixes}); name the format"
-    raise ValueError(message)
-
-
-def _writer_options(
-    row: Format, secret: Secret | None, compression: str | None, level: int | None, threads: int | None
+def _writer_options(  # noqa: PLR0917 - those of `create`
+    row: Format,
+    secret: Secret | None,
+    recipients: Iterable[str | os.PathLike[str]],
+    compression: str | None,
+    level: int | None,
+    threads: int | None,
 ) -> WriterOptions:
     compression = row.compressions[0] if compression is None else compression
     if compression not in row.compressions:
         message = f"{row.name} is not written with {compression!r} (there are: {', '.join(row.compressions)})"
         raise ValueError(message)
-    if secret is None:
-        message = f"{row.name} needs a password"
-        raise ValueError(message)
-    row.check_password(secret)
+    to = keys.new_keys(row, secret, recipients)
+    if secret is not None:
+        row.check_password(secret)
     return WriterOptions(
+        recipients=to,
         password=secret,
         compression=compression,
         level=level,
-        threads=_threads(threads),
+        threads=threads_of(threads),
         patchable=True,
         random=os.urandom,
     )
-
-
-def _output(
-    path: str | os.PathLike[str] | BinaryIO, options: WriterOptions, *, overwrite: bool, verify: bool
-) -> Output:
-    if isinstance(path, (str, os.PathLike)):
-        return FileOutput(path, overwrite=overwrite, threads=options.threads)
-    if verify:
-        message = "an archive that goes into a stream cannot be read again to verify it"
-        raise ValueError(message)
-    return StreamOutput(path)
-
-
-def _refuse_nul(password: Secret | None) -> None:
-    """Refuse what no archive of ours is sealed with. HMAC fills keys up with NULs, so that "pw" and two of them fit."""
-    if password is not None:
-        with memoryview(password) as view:
-            if 0 in view:
-                message = "the password has a NUL byte, at which many tools end it: no archive is sealed with one"
-                raise WrongKeyError(message)
-
-
-def _threads(threads: int | None) -> int:
-    if threads is not None and threads < 1:
-        message = f"threads is at least 1, not {threads}"
-        raise ValueError(message)
-    return threads or default_threads()
 
 
 def _check_policy(manifest: str, secret: Secret | None) -> None:
@@ -350,29 +347,4 @@ def _check_policy(manifest: str, secret: Secret | None) -> None:
         raise ValueError(message)
     if manifest == "required" and secret is None:
         message = "a manifest that is required needs a password, to check it with"
-        raise ValueError(message)
-
-
-def _known(name: str) -> Format:
-    if name not in FORMATS:
-        message = f"no format {name!r} (there are: {', '.join(FORMATS)})"
-        raise ValueError(message)
-    return FORMATS[name]
-
-
-def _detect(source: Source) -> Format:
-    head = read(source, 0, min(source.size, 16))
-    for row in FORMATS.values():
-        if head.startswith(row.magic):
-            return row
-    if head.startswith(_PROGRAMS):
-        for row in FORMATS.values():
-            if row.is_behind_program(source):
-                return row
-    return next(row for row in FORMATS.values() if row.from_end)
-
-
-def _refuse_keys(row: Format, keys: Iterable[str], what: str) -> None:
-    if tuple(keys):
-        message = f"{row.name} has no {what}, only a password"
         raise ValueError(message)

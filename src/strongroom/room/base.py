@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
-from strongroom.errors import SecureMemoryError
+from strongroom.errors import SecureMemoryError, TamperedError
+from strongroom.flow import default_threads
+from strongroom.output import FileOutput, StreamOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from strongroom.manifest.keys import Key
     from strongroom.manifest.sealing import Sealer
     from strongroom.memory.secret import Secret
+    from strongroom.output import Output
 
 Progress = Callable[[int, int | None], object]
 """Called with the bytes done, and all there are, or None where that is not known."""
@@ -34,6 +37,10 @@ class Meter:
         self._progress = progress
         self._total = total
         self._done = 0
+
+    def reach(self, done: int) -> None:
+        """Have `done` bytes in all be done."""
+        self.tick(done - self._done)
 
     def tick(self, count: int) -> None:
         """Count `count` more bytes."""
@@ -105,15 +112,22 @@ class Room(ABC):
         self.close()
 
 
-def make_guard(policy: ManifestPolicy, password: Secret | None, row: Format, limits: Limits) -> Guard:
-    """Make what checks the manifest of an archive."""
+def make_guard(policy: ManifestPolicy, password: Secret | None, row: Format, limits: Limits) -> Guard | None:
+    """Make what checks the manifest of an archive, in formats that need one."""
+    if not row.manifest:
+        if policy == "required":
+            message = f"an {row.name} file has no manifest, and one is required"
+            raise TamperedError(message)
+        return None
     from strongroom.manifest.checking import Guard  # noqa: PLC0415 - its cryptography, like the formats', on first use
 
     return Guard(policy, None if password is None else _derivation(password, row), limits)
 
 
-def make_sealer(options: WriterOptions, row: Format) -> Sealer:
-    """Make what makes the manifest of an archive."""
+def make_sealer(options: WriterOptions, row: Format) -> Sealer | None:
+    """Make what makes the manifest of an archive, in formats that need one."""
+    if not row.manifest:
+        return None
     from strongroom.manifest.sealing import Sealer  # noqa: PLC0415 - the same
 
     return Sealer(_derivation(options.secret, row), options.random)
@@ -123,6 +137,24 @@ def _derivation(password: Secret, row: Format) -> Callable[[bytes, int], Key]:
     from strongroom.manifest.keys import Key  # noqa: PLC0415 - the same
 
     return partial(Key.derive, password, row.manifest_label)
+
+
+def threads_of(threads: int | None) -> int:
+    """Return how many threads to work with; raises `ValueError` for less than one."""
+    if threads is not None and threads < 1:
+        message = f"threads is at least 1, not {threads}"
+        raise ValueError(message)
+    return threads or default_threads()
+
+
+def output_for(path: str | os.PathLike[str] | BinaryIO, threads: int, *, overwrite: bool, verify: bool) -> Output:
+    """Return where an archive goes."""
+    if isinstance(path, (str, os.PathLike)):
+        return FileOutput(path, overwrite=overwrite, threads=threads)
+    if verify:
+        message = "an archive that goes into a stream cannot be read again to verify it"
+        raise ValueError(message)
+    return StreamOutput(path)
 
 
 def parse_mode(mode: str, verb: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from strongroom.errors import LimitError
@@ -137,7 +139,11 @@ class EntryReader(io.BufferedIOBase):
         self._start = 0  # where the current chunk begins
         self._chunk = memoryview(b"")
         self._chunks = reader.chunks(entry)
-        self._chunk = next(self._chunks, self._chunk)  # so that what is wrong shows at once
+        # What is wrong is to show at once; where each piece is authentic, all of it is checked only for who reads on.
+        if reader.piecewise(entry):
+            deque(islice(reader.chunks(entry, max(entry.size - 1, 0)), 1), maxlen=0)
+        else:
+            self._chunk = next(self._chunks, self._chunk)
 
     def readable(self) -> bool:
         """Whether it can be read: always."""

@@ -124,7 +124,7 @@ class ReadRoom(Room):
         if wrong and len(wrong) == sum(entry.encrypted for entry in self.entries):
             raise wrong[0]
         guard = self._options.guard
-        return Report(not findings, self.entries, guard.state if guard else "unchecked", tuple(findings))
+        return Report(not findings, self.entries, guard.state if guard else "unneeded", tuple(findings))
 
     def extract(self, folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
         """Write plaintext files: all entries, or those named, below `folder`, which is made where it is missing.

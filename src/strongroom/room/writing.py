@@ -7,14 +7,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, overload
 
-from strongroom.errors import OutputError, StrongroomError, StrongroomWarning, TamperedError
+from strongroom.errors import OutputError, StrongroomWarning
 from strongroom.flow import Chunk, as_bytes, chunks_of
-from strongroom.formats import Entry, Format, Member, ReaderOptions, WriterOptions
+from strongroom.formats import Entry, Format, Member, WriterOptions
 from strongroom.limits import Limits
 from strongroom.names import Tree
-from strongroom.room.base import Progress, Room, make_guard, parse_mode
+from strongroom.room.base import Meter, Progress, Room, parse_mode
 from strongroom.room.files import EntryFile, TextEntryFile
-from strongroom.room.reading import ReadRoom
+from strongroom.room.rereading import Hashed, reread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ class WriteRoom(Room):
         super().__init__()
         self._format = row
         self._options = options._replace(patchable=output.patchable)
-        self._output = output
+        self._output = output if not verify or row.manifest else Hashed(output)
         self._writer = row.writer(self._options)
         self._verify = verify
         self._progress = progress
@@ -207,37 +207,12 @@ class WriteRoom(Room):
             raise ValueError(message)
 
     def _reread(self) -> None:
-        limits = Limits(ratio=1 << 62, total_size=1 << 62, entries=1 << 62, header_size=1 << 62)
-        guard = make_guard("required", self._options.secret, self._format, limits)
-        options = ReaderOptions(
-            password=self._options.password,
-            legacy=False,
-            allow_plaintext=False,
-            limits=limits,
-            threads=self._options.threads,
-            guard=guard,
-        )
-        source = self._output.reread()
-        found: object = None
-        try:
-            reader = self._format.reader(source, options)
-            guard.demand()
-            report = ReadRoom(reader, source, options, self._progress).verify()
-            if not report.ok:
-                found = report.findings[0]
-            elif len(report.entries) != len(self.entries):
-                found = "entries are missing"
-        except StrongroomError as error:  # of any class: that it is a WrongKeyError, for one, would mislead
-            found = error
-        except OSError as error:
-            message = f"{error.filename}: it cannot be read again: {error.strerror}; what was there before is as it was"
-            raise OutputError(message) from error
-        finally:
-            guard.close()
-            source.close()
-        if found is not None:
-            message = f"what the disk gives back is not what was written: {found}"
-            raise TamperedError(message)
+        if isinstance(self._output, Hashed):
+            total = sum(entry.size for entry in self.entries)
+            meter = Meter(self._progress, total)
+            self._output.compare(lambda done, size: meter.reach(total * done // size))
+        else:
+            reread(self._format, self._options, self._output, len(self.entries), self._progress)
 
     # For EntryFile
 
@@ -281,4 +256,5 @@ class WriteRoom(Room):
         finally:
             if self._options.manifest is not None:
                 self._options.manifest.close()
-            self._options.secret.close()
+            if self._options.password is not None:
+                self._options.password.close()

@@ -32,8 +32,8 @@ def sealed(folder: Path, suffix: str) -> tuple[bytes, list[Needle]]:
 
 
 def test_every_format() -> None:
-    """No format is left out."""
-    assert KEYS.keys() == FORMATS.keys()
+    """No format is left out but age, which is not audited."""
+    assert KEYS.keys() == {name for name, row in FORMATS.items() if not row.keys}
 
 
 def test_keys_of_a_zip(tmp_path: Path) -> None:

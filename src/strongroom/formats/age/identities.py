@@ -73,9 +73,9 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
     kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
     if any(stanza.kind == passphrase.KIND for stanza in header.stanzas):
         message = "no identity fits: the file takes a password, and this one is not it, or there is none"
-    else:
-        message = f"no identity fits; the file is encrypted to recipients of other kinds or keys ({kinds})"
-    raise WrongKeyError(message)
+        raise WrongKeyError(message)
+    message = f"no identity fits; the file is encrypted to recipients of other kinds or keys ({kinds})"
+    raise WrongKeyError(message, identity=True)
 
 
 def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:

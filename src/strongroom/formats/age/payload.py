@@ -72,6 +72,14 @@ class Payload:
         """Authenticate all of it, and call `tick` with the number of bytes that were. Raises as `chunks`."""
         self._all(None, tick)
 
+    def check_range(self, offset: int, length: int) -> None:
+        """Authenticate the chunks that hold `length` bytes from `offset`. Raises as `chunks`."""
+        if length:
+            with self._runs(offset // PLAIN, end=-(-(offset + length) // PLAIN)) as runs:
+                for run in runs:
+                    if run.error is not None:
+                        raise run.error
+
     def fill(self, target: memoryview) -> None:
         """Put all of it into `target`, which has its size. Raises as `chunks`, and has then wiped `target`."""
         try:
@@ -135,13 +143,16 @@ class Payload:
         return self._offset + start, size, start + size == self._sealed
 
     @contextmanager
-    def _runs(self, first: int, target: memoryview | None = None) -> Generator[Iterator[Opened]]:
-        """Open all chunks from `first` on, side by side; into `target`, or into memory that is wiped."""
+    def _runs(
+        self, first: int, target: memoryview | None = None, end: int | None = None
+    ) -> Generator[Iterator[Opened]]:
+        """Open chunks from `first` to `end` or the last, side by side; into `target`, or memory that is wiped."""
+        end = self._count if end is None else min(end, self._count)
         slots: list[tuple[memoryview, memoryview]] = []
 
         def work(number: int) -> Opened:
             sealed, out = slots[(number - first) // RUN % len(slots)]
-            offset, size, last = self._place(number, RUN)
+            offset, size, last = self._place(number, min(RUN, end - number))
             sealed = sealed[:size]
             self._source.read_into(offset, sealed)
             if target is not None:
@@ -155,7 +166,7 @@ class Payload:
                 room = 0 if target is not None else min(CHUNK, length)
                 slots += [_room(length, room) for _ in range(pipeline.depth + 1)]
                 try:
-                    yield _follow(pipeline, range(first, self._count, RUN))
+                    yield _follow(pipeline, range(first, end, RUN))
                 finally:
                     pipeline.close()
                     for _, out in slots:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from strongroom.errors import WrongKeyError
 from strongroom.formats import Entry
 from strongroom.formats.age.envelope import Sealed
+from strongroom.formats.age.passphrase import KIND as SCRYPT
 from strongroom.formats.age.passphrase import ScryptIdentity
 from strongroom.formats.age.writer import ENCRYPTION, METHOD
 from strongroom.limits import MIB
@@ -40,7 +41,7 @@ class Reader:
         self._streaming = options.streaming
         self._checked = False
         self._payload: Payload | None = None
-        sealed = Sealed(source, options.limits)
+        self._sealed = sealed = Sealed(source, options.limits)
         name = options.name[: -len(_SUFFIX)] if options.name.lower().endswith(_SUFFIX) else options.name
         self.entries = (
             Entry(
@@ -86,6 +87,10 @@ class Reader:
         """See `formats.Reader`."""
         return True
 
+    def piecewise(self, entry: Entry) -> bool:  # noqa: ARG002 - the same
+        """See `formats.Reader`."""
+        return True
+
     def close(self) -> None:
         """See `formats.Reader`. The identities are the caller's."""
         if self._payload is not None:
@@ -93,8 +98,7 @@ class Reader:
 
     def _open(self, entry: Entry) -> Payload:
         if self._payload is None:
-            message = f"{entry.name!r} is encrypted, and neither a password nor an identity was given"
-            raise WrongKeyError(message)
+            raise _locked(self._sealed, repr(entry.name))
         return self._payload
 
     @staticmethod
@@ -106,6 +110,22 @@ class Reader:
                     yield data[start : start + MIB]
             finally:
                 wipe(data)
+
+
+def open_payload(source: Source, options: ReaderOptions) -> Payload:
+    """Return what an age file holds, as a `Source` that the caller closes. Raises as `Sealed.open`."""
+    sealed = Sealed(source, options.limits)
+    own = own_identities(options)
+    if not own:
+        raise _locked(sealed, "the file")
+    return sealed.open(own, options.threads)
+
+
+def _locked(sealed: Sealed, what: str) -> WrongKeyError:
+    if any(stanza.kind == SCRYPT for stanza in sealed.header.stanzas):
+        return WrongKeyError(f"{what} is encrypted, and no password was given")
+    message = f"{what} is encrypted to public keys, and the identity of one of them was not given"
+    return WrongKeyError(message, identity=True)
 
 
 def own_identities(options: ReaderOptions) -> tuple[Identity, ...]:

@@ -134,6 +134,10 @@ class Reader:
         """See `formats.Reader`."""
         return self._stored(self._by_name[entry.name]) is not None
 
+    def piecewise(self, entry: Entry) -> bool:  # noqa: ARG002 - there is no tag but the manifest's
+        """See `formats.Reader`."""
+        return False
+
     def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
         """See `formats.Reader`.
 

@@ -2,12 +2,14 @@
 
 The central directory is read once and used from that copy. An entry's local header, data descriptor and data are
 checked when it is read, and nothing of it is given out before its authentication code holds.
+
+Inside an envelope, which authenticates the file piece by piece, entries have no code of their own. There, what is read
+from an entry's start is authenticated first, up to its end, and what is read from anywhere else piece by piece.
 """
 
 from __future__ import annotations
 
 import hmac
-import zlib
 from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
@@ -20,6 +22,7 @@ from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
 from strongroom.formats.zip.evidence import Shown, located
 from strongroom.formats.zip.local import Place, check_local, locate
+from strongroom.formats.zip.plain import checksum
 from strongroom.limits import MIB
 from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _WHOLE: Final = 16 * MIB
 """Up to this packed size an entry is read once into memory; a longer one is read twice."""
+_ALONE: Final = 2  # chunks; what somebody asks for seldom begins where one does
 
 
 class Reader:
@@ -83,7 +87,13 @@ class Reader:
 
     def seekable(self, entry: Entry) -> bool:
         """See `formats.Reader`."""
-        return entry.method == "store" and self._directory.by_name[entry.name].aes is not None
+        if entry.method != "store":
+            return False
+        return self._directory.by_name[entry.name].aes is not None or self._enveloped(entry)
+
+    def piecewise(self, entry: Entry) -> bool:
+        """See `formats.Reader`."""
+        return self._enveloped(entry) and self.seekable(entry)
 
     def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
         """See `formats.Reader`.
@@ -91,6 +101,11 @@ class Reader:
         Raises `WrongKeyError`, `TamperedError`, `FormatError`, and `UnsupportedError`, also where it takes an option to
         read the entry, which it names.
         """
+        return self._chunks(entry, start, self._options.authenticate)
+
+    def _chunks(
+        self, entry: Entry, start: int, authenticate: Callable[[int, int], object] | None
+    ) -> Iterator[memoryview]:
         record = self._directory.by_name[entry.name]
         self._refuse(record)
         codec = BY_ZIP_METHOD.get(record.method)
@@ -100,6 +115,9 @@ class Reader:
         place = self._place(record)
         direct = self.seekable(entry)
         first, skip = (start // CHUNK, start % CHUNK) if direct else (0, start)
+        if authenticate is not None and not first and entry.size > _WHOLE and entry.name not in self._marked:
+            authenticate(place.offset, place.size)
+            self._marked.add(entry.name)
         end_mark = codec.name != "lzma" or bool(record.header.flags & spec.LZMA_END_MARK)
         request = Request(size=max(entry.size - first * CHUNK, 0), limits=self._options.limits, end_mark=end_mark)
         with closing(self._decrypted(record, place, first)) as packed:  # and so the keys, which a traceback may hold
@@ -122,7 +140,7 @@ class Reader:
                     self._fill_stored(record, self._data(record, record.aes, place), keys, target)
                 return
             position = 0
-            for chunk in self.chunks(entry):
+            for chunk in self._chunks(entry, 0, None):  # what raises is not seen
                 target[position : position + len(chunk)] = chunk
                 position += len(chunk)
         except BaseException:
@@ -138,8 +156,10 @@ class Reader:
             with self._keys(record, record.aes, place) as keys:
                 self._mark(record, self._data(record, record.aes, place), keys, tick)
         else:
-            for chunk in self.chunks(entry):
+            for chunk in self._chunks(entry, 0, None):
                 tick(len(chunk))
+            if self._enveloped(entry):
+                self._marked.add(entry.name)
 
     def close(self) -> None:
         """See `formats.Reader`."""
@@ -153,6 +173,10 @@ class Reader:
         ae2 = record.aes is not None and record.aes.version != 1
         return ae2 and record.entry.method == "store" and record.entry.size > _WHOLE
 
+    def _enveloped(self, entry: Entry) -> bool:
+        """Whether what is around the archive stands for an entry's encryption."""
+        return self._options.authenticate is not None and not entry.encrypted
+
     def _refuse(self, record: Record) -> None:
         """Raise what an entry is refused with before its data is looked at."""
         entry, flags, options = record.entry, record.header.flags, self._options
@@ -161,7 +185,10 @@ class Reader:
             raise UnsupportedError(message)
         if entry.kind == "directory" and not entry.encrypted:
             return
-        if not entry.encrypted and not options.allow_plaintext:
+        if entry.encrypted and options.authenticate is not None:
+            message = f"{entry.name!r} is encrypted once more, inside the envelope"
+            raise UnsupportedError(message)
+        if not entry.encrypted and not options.allow_plaintext and not self._enveloped(entry):
             message = f"{entry.name!r} is not encrypted"
             raise UnsupportedError(message, option="allow_plaintext")
         if entry.encrypted and not record.aes and not options.legacy:
@@ -187,7 +214,7 @@ class Reader:
         """Give an entry's data, authenticated and decrypted but still compressed, from chunk `first`."""
         if record.aes:
             return self._aes(record, record.aes, place, first)
-        raw = self._raw(place.offset, place.size, first)
+        raw = (self._raw_ahead if self._enveloped(record.entry) else self._raw)(place.offset, place.size, first)
         return self._zipcrypto(record, raw) if record.entry.encrypted else raw
 
     def _raw(self, offset: int, size: int, first: int = 0) -> Generator[memoryview]:
@@ -196,6 +223,34 @@ class Reader:
             chunk = buffer[: min(CHUNK, size - position)]
             self._source.read_into(offset + position, chunk)
             yield chunk
+
+    def _raw_ahead(self, offset: int, size: int, first: int) -> Generator[memoryview]:
+        """As `_raw`, of an envelope: reading is decrypting, and what is read is plaintext.
+
+        Nothing is read ahead of the first chunks, which are all that somebody who seeks may want.
+        """
+        slots: list[memoryview] = []
+
+        def load(number: int) -> memoryview:
+            chunk = slots[number % len(slots)][: size - number * CHUNK]
+            self._source.read_into(offset + number * CHUNK, chunk)
+            return chunk
+
+        with Pipeline[int, memoryview]([Stage(load, parallel=True)], self._options.threads) as pipeline:
+            slots.append(memoryview(bytearray(min(size, CHUNK))))
+            try:
+                end = -(-size // CHUNK)
+                for number in range(first, min(first + _ALONE, end)):
+                    yield load(number)
+                if end > first + _ALONE:
+                    slots += [memoryview(bytearray(CHUNK)) for _ in range(pipeline.depth)]
+                for number in range(first + _ALONE, end):
+                    yield from pipeline.push(number)
+                yield from pipeline.drain()
+            finally:
+                pipeline.close()
+                for chunk in slots:
+                    wipe(chunk)
 
     def _password(self) -> Secret:
         if self._options.password is None:
@@ -354,11 +409,12 @@ class Reader:
 
         Where it is the only check there is, entries of up to 16 MiB are held back until it is done.
         """
-        held: list[memoryview] | None = [] if not record.aes and record.entry.size <= _WHOLE else None
+        hold = not record.aes and record.entry.size <= _WHOLE and (whole or not self._enveloped(record.entry))
+        held: list[memoryview] | None = [] if hold else None
         crc = 0
         try:
             for chunk in plain:
-                crc = zlib.crc32(chunk, crc)
+                crc = checksum(chunk, crc)
                 if held is None:
                     yield chunk
                 else:

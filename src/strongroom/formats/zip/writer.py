@@ -2,6 +2,8 @@
 
 An entry of one chunk is written when its sizes are known. A longer one gets a local header with room for ZIP64 sizes,
 which is patched at the end, or, on a pipe, a data descriptor. The central directory follows the last entry.
+
+Inside an envelope, which encrypts and authenticates the whole file, entries are not encrypted, and have a CRC-32.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from strongroom.flow import CHUNK, Chunk, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.evidence import Around, encode_comment, encode_with_field, evidence, whole, with_tag
+from strongroom.formats.zip.plain import PlainStream, checksum
 from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
 from strongroom.output import Patch
@@ -68,6 +71,9 @@ class Writer:
     """See `formats.Writer`."""
 
     def __init__(self, options: WriterOptions) -> None:
+        if options.enveloped and (options.password is not None or options.manifest is not None or options.patchable):
+            message = "inside an envelope a ZIP has neither a password nor a manifest, and is written in one go"
+            raise ValueError(message)
         self.options = options
         self.codec = CODECS[options.compression]
         check_level(self.codec, options.level)
@@ -158,9 +164,11 @@ class _Fields(NamedTuple):
 
     member: Member
     codec: Codec
+    encrypted: bool = True
     size: int = 0
     packed_size: int = 0
     flags: int = 0
+    crc: int = 0
 
     def local(self, *, room: bool = False) -> bytes:
         """Return the local header; with `room` for ZIP64 sizes, whatever they are."""
@@ -168,8 +176,9 @@ class _Fields(NamedTuple):
         if room:
             extra = extras.encode_zip64(size, packed_size) + extra
             size = packed_size = spec.U32
+        version = max(self._version(), spec.VERSION_ZIP64 if room else 0)
         return spec.LocalHeader(
-            self._version(), self._flags(), self._method(), self._time(), 0, packed_size, size, self._name(), extra
+            version, self._flags(), self._method(), self._time(), self.crc, packed_size, size, self._name(), extra
         ).encode()
 
     def central(self, offset: int) -> spec.CentralHeader:
@@ -182,7 +191,7 @@ class _Fields(NamedTuple):
             self._flags(),
             self._method(),
             self._time(),
-            0,
+            self.crc,
             min(self.packed_size, spec.U32),
             min(self.size, spec.U32),
             0,
@@ -203,11 +212,14 @@ class _Fields(NamedTuple):
             modified=self.member.modified,
             mode=self._mode(),
             method=self.codec.name,
-            encryption=None if self._folder() else _ENCRYPTION,
+            encryption=_ENCRYPTION if self._sealed() else None,
         )
 
     def _folder(self) -> bool:
         return self.member.kind == "directory"
+
+    def _sealed(self) -> bool:
+        return self.encrypted and not self._folder()
 
     def _mode(self) -> int:
         return (stat.S_IFDIR if self._folder() else stat.S_IFREG) | self.member.mode
@@ -219,19 +231,21 @@ class _Fields(NamedTuple):
         return extras.encode_dos_time(self.member.modified)
 
     def _method(self) -> int:
-        return 0 if self._folder() else spec.AES_METHOD
+        return spec.AES_METHOD if self._sealed() else self.codec.zip_method
 
     def _flags(self) -> int:
-        flags = self.flags | spec.UTF8 | (0 if self._folder() else spec.ENCRYPTED)
+        flags = self.flags | spec.UTF8 | (spec.ENCRYPTED if self._sealed() else 0)
         return flags | (spec.LZMA_END_MARK if self.codec.name == "lzma" else 0)
 
     def _version(self) -> int:
-        if self._folder():
-            return spec.VERSION_DEFAULT
-        return spec.VERSION_AES if self.codec.name in ("store", "deflate", "bzip2") else spec.VERSION_NEWEST
+        if self.codec.name not in ("store", "deflate", "bzip2"):
+            return spec.VERSION_NEWEST
+        if self._sealed():
+            return spec.VERSION_AES
+        return spec.VERSION_BZIP2 if self.codec.name == "bzip2" else spec.VERSION_DEFAULT
 
     def _extra(self) -> bytes:
-        aes = b"" if self._folder() else extras.AesExtra(2, 3, self.codec.zip_method).encode()
+        aes = extras.AesExtra(2, 3, self.codec.zip_method).encode() if self._sealed() else b""
         return aes + extras.encode_times(self.member.modified)
 
 
@@ -264,10 +278,11 @@ class FileEncoder:
 
     def __init__(self, writer: Writer, member: Member) -> None:
         self._writer = writer
-        self._fields = _Fields(member, writer.codec, flags=0 if writer.options.patchable else spec.STREAMED)
+        flags = 0 if writer.options.patchable else spec.STREAMED
+        self._fields = _Fields(member, writer.codec, not writer.options.enveloped, flags=flags)
         self._offset = writer.offset
         self._first: Chunk | None = None
-        self._stream: _Stream | None = None
+        self._stream: _Stream | PlainStream | None = None
 
     def update(self, chunk: Chunk) -> Iterator[Piece]:
         """See `formats.EntryEncoder`."""
@@ -275,7 +290,7 @@ class FileEncoder:
             if self._first is None:
                 self._first = chunk
                 return
-            self._stream = _Stream(self._writer)
+            self._stream = self._begin()
             yield self._writer.count(self._fields.local(room=True))
             yield self._writer.count(self._stream.prefix)
             first, self._first = self._first, None
@@ -285,27 +300,45 @@ class FileEncoder:
     def finish(self) -> Iterator[Piece]:
         """See `formats.EntryEncoder`."""
         if self._stream is None:
-            yield self._writer.count(self._whole(self._first or _EMPTY))
+            yield from map(self._writer.count, self._whole(self._first or _EMPTY))
             return
         yield from map(self._writer.count, self._stream.finish())
-        fields = self._fields._replace(size=self._stream.size, packed_size=self._stream.packed_size)
+        fields = self._fields._replace(
+            size=self._stream.size, packed_size=self._stream.packed_size, crc=self._stream.crc
+        )
         if self._writer.options.patchable:
             local, descriptor = fields.local(room=True), b""
             yield Patch(self._offset, local)
         else:
             local = self._fields.local(room=True)
-            descriptor = spec.encode_descriptor(0, fields.packed_size, fields.size)
+            descriptor = spec.encode_descriptor(fields.crc, fields.packed_size, fields.size)
             yield self._writer.count(descriptor)
         self._writer.add(fields, self._offset, Around(local, descriptor, self._stream.prefix, self._stream.code))
 
-    def _whole(self, chunk: Chunk) -> bytes:
-        """Return an entry of one chunk, header and all; stored, where compression does not make it smaller."""
+    def _begin(self) -> _Stream | PlainStream:
+        options = self._writer.options
+        if options.enveloped:
+            return PlainStream(encoder_for(self._writer.codec, options.level), options.threads)
+        return _Stream(self._writer)
+
+    def _whole(self, chunk: Chunk) -> Iterator[Bytes]:
+        """Give an entry of one chunk, header and all; stored, where compression does not make it smaller."""
         codec = self._writer.codec
         encoder = encoder_for(codec, self._writer.options.level)
         packed = encoder.whole(chunk.data) if encoder else chunk.data
         if len(packed) >= len(chunk.data):
             codec, packed = CODECS["store"], chunk.data
         data, size = memoryview(packed), len(chunk.data)
+        if not self._fields.encrypted:
+            fields = self._fields._replace(
+                codec=codec, size=size, packed_size=len(data), flags=0, crc=checksum(chunk.data)
+            )
+            local = fields.local()
+            yield local
+            yield data
+            chunk.release()
+            self._writer.add(fields, self._offset, Around(local))
+            return
         salt, keys = self._writer.keys()
         with keys:
             out = memoryview(bytearray(len(data) + crypto.SLACK))
@@ -315,10 +348,10 @@ class FileEncoder:
             authenticator.update(out[: len(data)])
             head, code = salt + keys.verifier, crypto.tag(authenticator)
             body = b"".join((head, out[: len(data)], code))
-        fields = _Fields(self._fields.member, codec, size, len(body))
+        fields = _Fields(self._fields.member, codec, size=size, packed_size=len(body))
         local = fields.local()
         self._writer.add(fields, self._offset, Around(local, b"", head, code))
-        return local + body
+        yield local + body
 
     def close(self) -> None:
         """See `formats.EntryEncoder`."""
@@ -336,6 +369,7 @@ class _Stream:
         salt, self._keys = writer.keys()
         self.prefix = salt + self._keys.verifier
         self.code = b""
+        self.crc = 0  # AE-2 has none
         self.size = 0
         self.packed_size = _OVERHEAD
         self._encoder = encoder_for(writer.codec, writer.options.level)

@@ -1,0 +1,78 @@
+"""An entry of many chunks that is not encrypted, as it goes into an envelope: compressed, with a CRC-32."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from strongroom.flow import Chunk, Pipeline, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from strongroom.compression import Encoder
+
+
+_WORTH_A_LIBRARY: Final = 1 << 16
+
+
+def checksum(data: memoryview, before: int = 0) -> int:
+    """Return the CRC-32 of `data`, which follows what has the CRC-32 `before`. APPNOTE 4.4.7."""
+    if len(data) < _WORTH_A_LIBRARY:
+        return zlib.crc32(data, before)
+    from isal import isal_zlib  # noqa: PLC0415 - for large data; ten times as fast
+
+    library: Any = isal_zlib
+    crc: int = library.crc32(data, before)
+    return crc
+
+
+class PlainStream:
+    """The twin of the writer's stream that encrypts. What it gives is plaintext, packed: for an envelope alone."""
+
+    prefix = b""
+    code = b""
+
+    def __init__(self, encoder: Encoder | None, threads: int) -> None:
+        self._encoder = encoder
+        self.size = 0
+        self.packed_size = 0
+        self.crc = 0
+        parallel = encoder is not None and encoder.parallel
+        stages = [Stage(self._compress, parallel=parallel)] if encoder else []
+        self._pipeline = Pipeline[Chunk, memoryview](stages, threads, drop=Chunk.release) if stages else None
+
+    def update(self, chunk: Chunk) -> Iterator[memoryview]:
+        """Take a chunk, and release it."""
+        self.size += len(chunk.data)
+        self.crc = checksum(chunk.data, self.crc)
+        if self._pipeline is None:
+            yield self._count(chunk.data)
+            chunk.release()
+        else:
+            yield from map(self._count, self._pipeline.push(chunk))
+
+    def finish(self) -> Iterator[memoryview]:
+        """Give the end."""
+        if self._pipeline is not None:
+            yield from map(self._count, self._pipeline.drain())
+        if self._encoder is not None:
+            yield self._count(memoryview(self._encoder.finish()))
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+        self._encoder = None  # its window holds plaintext, and cycles through the stages would keep it alive
+
+    def _compress(self, chunk: Chunk) -> memoryview:
+        assert self._encoder is not None  # noqa: S101 - it is a stage only where there is one
+        try:
+            return memoryview(self._encoder.update(chunk.data))
+        finally:
+            chunk.release()
+
+    def _count(self, piece: memoryview) -> memoryview:
+        self.packed_size += len(piece)
+        return piece

@@ -1,0 +1,70 @@
+"""Which format a file has, or is to get, and how what is in it is called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from strongroom.formats import FORMATS, Format
+from strongroom.limits import KIB
+from strongroom.names import fault
+from strongroom.source import read
+
+if TYPE_CHECKING:
+    from strongroom.source import Source
+
+_PROGRAMS: Final = b"MZ", b"\x7fELF", b"#!"  # which a self-extracting archive starts with
+_HEAD: Final = 4 * KIB
+_SUFFIX: Final = ".age"
+
+
+def format_for(path: object, name: str | None) -> Format:
+    """Return the format that `name` or else the suffix of `path` names; raises `ValueError` where there is none."""
+    if name is not None:
+        return known(name)
+    if not isinstance(path, (str, os.PathLike)):
+        message = 'a stream has no suffix: name the format, such as format="zip"'
+        raise ValueError(message)  # noqa: TRY004 - the type is right, an argument is missing
+    text = os.fsdecode(cast("str | os.PathLike[str]", path))
+    for row in FORMATS.values():
+        if text.lower().endswith(row.suffixes):
+            return row
+    suffixes = ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes)
+    message = f"the suffix of {text!r} names no format (there are: {suffixes}); name the format"
+    raise ValueError(message)
+
+
+def known(name: str) -> Format:
+    """Return a format by name; raises `ValueError`."""
+    if name not in FORMATS:
+        message = f"no format {name!r} (there are: {', '.join(FORMATS)})"
+        raise ValueError(message)
+    return FORMATS[name]
+
+
+def detect(source: Source, path: object) -> Format:
+    """Find a format in the content of a file. Only the path says that what is in an envelope is an archive, too."""
+    head = read(source, 0, min(source.size, _HEAD)).lstrip(b" \t\r\n")  # which may stand before armor
+    name = (_text(path) or "").lower()
+    for row in FORMATS.values():
+        if head.startswith(row.magic) and (not row.inside or name.endswith(row.suffixes)):
+            return row
+    if head.startswith(_PROGRAMS):
+        for row in FORMATS.values():
+            if row.is_behind_program(source):
+                return row
+    return next(row for row in FORMATS.values() if row.from_end)
+
+
+def name_of(path: object) -> str:
+    """Return the name of a file, by path or as a stream knows it; nothing where an entry cannot be called so."""
+    name = Path(_text(path) or _text(getattr(path, "name", None)) or "").name
+    stem = name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
+    return "" if fault(stem) else name
+
+
+def _text(path: object) -> str | None:
+    if isinstance(path, str):
+        return path
+    return os.fsdecode(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else None

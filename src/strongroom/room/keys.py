@@ -1,0 +1,171 @@
+"""Recipients and identities as callers give them: text, a Secret, or the path of a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, cast
+
+from strongroom.errors import LimitError, WrongKeyError
+from strongroom.limits import MIB, Limits
+from strongroom.memory.secret import Secret, SecretBuffer
+from strongroom.source import open_source, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from strongroom.formats import Format, Identity, Recipient
+    from strongroom.source import Source
+
+Identities = str | SecretBuffer | os.PathLike[str]
+"""A secret key as text, the same in a Secret, or the path of a file with some. Text may have several lines."""
+
+Ask = Callable[[str], Secret]
+"""Gives the passphrase of an identity's file, which it is told the name of."""
+
+_LARGEST: Final = 16 * MIB  # as age has it
+
+
+def check_many(given: object, what: str) -> None:
+    """Raise `TypeError` for a single key in place of several, which would be taken letter by letter."""
+    if isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, SecretBuffer)):
+        message = f"{what} are several, in a list or a tuple"
+        raise TypeError(message)
+
+
+def read_recipients(row: Format, given: Iterable[str | os.PathLike[str]], limits: Limits) -> tuple[Recipient, ...]:
+    """Return recipients; a path is that of a file with one a line. Raises `ValueError`, `UnsupportedError`."""
+    found: list[Recipient] = []
+    for one in given:
+        if isinstance(one, str):
+            found.append(row.recipient(one))
+            continue
+        if not isinstance(cast("object", one), os.PathLike):
+            message = f"a recipient is text, or the path of a file with some, not {type(one).__name__}"
+            raise TypeError(message)
+        with closing(open_source(one, limits)) as source:
+            if source.size > _LARGEST:
+                message = f"{os.fspath(one)!r} has more than {_LARGEST} bytes"
+                raise LimitError(message)
+            found += row.recipients_in(read(source, 0, source.size), os.fsdecode(one))
+    return tuple(found)
+
+
+def read_identities(row: Format, given: Iterable[Identities], ask: Ask, limits: Limits) -> tuple[Identity, ...]:
+    """Return identities, which the caller closes; `ask` is asked for the passphrase of a file that has one.
+
+    Raises `ValueError` for what are none, `WrongKeyError` for a wrong passphrase, `UnsupportedError`, `OSError`.
+    """
+    found: list[Identity] = []
+    try:
+        for number, one in enumerate(given, 1):
+            found += _read(row, one, number, ask, limits)
+    except BaseException:
+        close(found)
+        raise
+    return tuple(found)
+
+
+def close(identities: Sequence[Identity]) -> None:
+    """Wipe all of them."""
+    for identity in identities:
+        identity.close()
+
+
+def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.PathLike[str]]) -> tuple[Recipient, ...]:
+    """Check with what an archive is to be sealed, and return the recipients; raises `ValueError`."""
+    check_many(recipients, "recipients")
+    recipients = tuple(recipients)
+    if recipients and not row.keys:
+        message = f"{row.name} has no recipients, only a password"
+        raise ValueError(message)
+    if recipients and secret is not None:
+        message = "an archive is sealed with a password or to recipients, not both"
+        raise ValueError(message)
+    if secret is not None:
+        return ()
+    if not recipients:
+        message = f"{row.name} needs a password" + " or recipients" * row.keys
+        raise ValueError(message)
+    return read_recipients(row, recipients, Limits())
+
+
+def own_keys(
+    row: Format, given: Iterable[Identities], password: Secret | None, ask: Ask | None, limits: Limits
+) -> tuple[Identity, ...]:
+    """Return the identities that open an archive, which the caller closes. Raises as `read_identities`."""
+    check_many(given, "identities")
+    given = tuple(given)
+    if given and not row.keys:
+        message = f"{row.name} has no identities, only a password"
+        raise ValueError(message)
+    return read_identities(row, given, ask or passphrase_of(password), limits)
+
+
+def refuse_nul(password: Secret | None) -> None:
+    """Refuse what no archive of ours is sealed with. HMAC fills keys up with NULs, so that "pw" and two of them fit."""
+    if password is not None:
+        with memoryview(password) as view:
+            if 0 in view:
+                message = "the password has a NUL byte, at which many tools end it: no archive is sealed with one"
+                raise WrongKeyError(message)
+
+
+def passphrase_of(password: Secret | None) -> Ask:
+    """Return an `ask` that gives `password`, if there is one."""
+
+    def ask(name: str) -> Secret:
+        if password is None:
+            message = f"{name!r} takes a passphrase, and no password was given"
+            raise WrongKeyError(message)
+        return Secret(password)
+
+    return ask
+
+
+def _read(row: Format, given: Identities, number: int, ask: Ask, limits: Limits) -> list[Identity]:
+    if isinstance(given, os.PathLike):
+        name = os.fsdecode(given)
+        with closing(open_source(given, limits)) as source:
+            return _named(row, source, name, ask, limits)
+    if not isinstance(cast("object", given), (str, SecretBuffer)):
+        message = f"an identity is text, a Secret, or the path of a file with some, not {type(given).__name__}"
+        raise TypeError(message)
+    with closing(SecretSource(Secret(given))) as source:
+        return _named(row, source, f"identity {number}", ask, limits)
+
+
+def _named(row: Format, source: Source, name: str, ask: Ask, limits: Limits) -> list[Identity]:
+    asked = False
+
+    def asking() -> Secret:
+        nonlocal asked
+        phrase = ask(name)
+        asked = True
+        return phrase
+
+    try:
+        return row.identities_in(source, name, asking, limits)
+    except WrongKeyError:
+        if not asked:
+            raise
+        message = f"the passphrase does not open {name!r}"
+        raise WrongKeyError(message) from None
+
+
+class SecretSource:
+    """A secret as a `Source`, which it takes over."""
+
+    def __init__(self, secret: SecretBuffer) -> None:
+        self._secret = secret
+        self.size = len(secret)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """See `Source`."""
+        with memoryview(self._secret) as view:
+            buffer[:] = view[offset : offset + len(buffer)]
+
+    def close(self) -> None:
+        """Wipe it."""
+        self._secret.close()

@@ -1,0 +1,186 @@
+"""age on the command line: keys, recipients, identities, rekey; with the age tools beside it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.cli.running import Desk
+from tests.helpers import tool
+
+PHRASE = "typed passphrase"
+
+
+@pytest.fixture
+def keys(desk: Desk) -> str:
+    """An identity in key.txt that every age knows; its recipient."""
+    return made(desk, "key.txt", "--classic")
+
+
+def made(desk: Desk, name: str, *options: str) -> str:
+    """Make an identity, and return its recipient."""
+    done = desk.run("keygen", "-o", name, "--json", *options)
+    assert done.code == 0, done.err
+    recipient: str = json.loads(done.out)["recipient"]
+    return recipient
+
+
+def test_keygen(desk: Desk) -> None:
+    """The file is as age-keygen's, for its owner alone, and says which recipient belongs to it."""
+    done = desk.run("keygen", "--classic", "-o", "key.txt")
+    assert (done.code, done.out) == (0, b"")
+    path = desk.folder / "key.txt"
+    assert path.stat().st_mode & 0o777 == 0o600
+    created, public, key = path.read_text().splitlines()
+    recipient = subprocess.run([tool("age-keygen"), "-y", path], capture_output=True, text=True, check=True).stdout
+    assert done.err == f"Public key: {recipient}"
+    assert public == f"# public key: {recipient.strip()}"
+    assert created.startswith("# created: 20")
+    assert key.startswith("AGE-SECRET-KEY-1")
+
+
+def test_keygen_never_replaces(desk: Desk) -> None:
+    """An identity that is there stays."""
+    desk.put("key.txt", b"mine")
+    code, error, hint = desk.run("keygen", "-o", "key.txt").failure
+    assert (code, error, hint) == (1, "key.txt is there already", True)
+    assert (desk.folder / "key.txt").read_bytes() == b"mine"
+
+
+def test_keygen_is_post_quantum(desk: Desk) -> None:
+    """By default; it says which age that takes, and the key works."""
+    done = desk.run("keygen")
+    assert b"\nAGE-SECRET-KEY-PQ-1" in done.out
+    assert "Public key: age1pq1" in done.err
+    assert "age 1.3 or later" in done.err
+    desk.put("key.txt", done.out)
+    desk.put("x", b"data")
+    recipient = done.err.splitlines()[0].removeprefix("Public key: ")
+    sealed = desk.run("seal", "-r", recipient, "a.zip.age", "x")
+    assert (sealed.code, "age 1.3 or later" in sealed.err) == (0, True)
+    assert desk.run("cat", "-i", "key.txt", "a.zip.age").out == b"data"
+
+
+def test_keygen_with_a_passphrase(desk: Desk) -> None:
+    """The identity is an age file, which asks for its passphrase when it is needed, three times."""
+    recipient = made(desk, "key.age", "--password-file", "pw")
+    assert (desk.folder / "key.age").read_bytes().startswith(b"-----BEGIN AGE")
+    desk.put("x", b"data")
+    assert desk.run("seal", "-r", recipient, "a.zip.age", "x").code == 0
+    assert desk.run("cat", "-i", "key.age", "--password-file", "pw", "a.zip.age").out == b"data"
+    terminal = desk.at_terminal("cat", "-i", "key.age", "a.zip.age")
+    terminal.wait_for("Passphrase for key.age: ")
+    terminal.type("wrong\n")
+    terminal.wait_for("That is not the passphrase; 2 tries left.")
+    terminal.wait_for("Passphrase for key.age: ")
+    terminal.type("correct horse battery\n")
+    terminal.wait_for("data")
+    assert terminal.end()[0] == 0
+    assert desk.run("cat", "-i", "key.age", "a.zip.age").failure[0] == 2  # there is no terminal to ask on
+
+
+def test_seal_for_age_and_back(desk: Desk, keys: str) -> None:
+    """Both ways with `age`, and what the summary says opens it."""
+    desk.put("report.csv", b"a,b\n")
+    done = desk.run("seal", "-r", keys, "--armor", "report.csv.age", "report.csv", "--verify")
+    assert "age -d -i KEY.txt report.csv.age" in done.err
+    identity = str(desk.folder / "key.txt")
+    given = subprocess.run(
+        [tool("age"), "-d", "-i", identity, desk.folder / "report.csv.age"], capture_output=True, check=True
+    )
+    assert given.stdout == b"a,b\n"
+    theirs = subprocess.run([tool("age"), "-r", keys], input=b"theirs", capture_output=True, check=True).stdout
+    assert desk.run("cat", "-i", "key.txt", "-", "data", stdin=theirs).out == b"theirs"
+
+
+def test_every_reading_verb_takes_an_identity(desk: Desk, keys: str) -> None:
+    """ls, cat, extract and verify; also from standard input."""
+    desk.put("x", b"data")
+    desk.put("team", f"# us\n{keys}\n".encode())
+    assert desk.run("seal", "-R", "team", "a.zip.age", "x").code == 0
+    assert b" x\n" in desk.run("ls", "-i", "key.txt", "a.zip.age").out
+    verified = json.loads(desk.run("verify", "--json", "-i", "key.txt", "a.zip.age").out)
+    assert (verified["ok"], verified["manifest"]) == (True, "unneeded")
+    assert desk.run("extract", "-i", "key.txt", "a.zip.age", "out").code == 0
+    assert (desk.folder / "out" / "x").read_bytes() == b"data"
+    key = (desk.folder / "key.txt").read_bytes()
+    assert desk.run("cat", "-i", "-", "a.zip.age", "x", stdin=key).out == b"data"
+
+
+def test_whoever_has_no_identity_is_told_so(desk: Desk, keys: str) -> None:
+    """And not asked for a password, on a terminal neither."""
+    desk.put("x", b"data")
+    for name in ("a.zip.age", "a.age"):
+        assert desk.run("seal", "-r", keys, name, "x").code == 0
+        terminal = desk.at_terminal("cat", name)
+        code, shown = terminal.end()
+        assert code == 3
+        assert "-i FILE" in shown
+    assert desk.run("ls", "a.age").code == 0
+    made(desk, "other.txt")
+    assert desk.run("verify", "-i", "other.txt", "a.zip.age").failure[0] == 3
+
+
+def test_misuse(desk: Desk, keys: str) -> None:
+    """Exit code 2, a hint, and nothing is made."""
+    desk.put("x", b"data")
+    desk.put("junk", b"junk\n")
+    before = desk.names()
+    for arguments in (
+        ["seal", "a.zip", "-r", keys, "x"],
+        ["seal", "a.age", "-r", keys, "--password-file", "pw", "x"],
+        ["seal", "a.age", "-r", "age1junk", "x"],
+        ["seal", "a.age", "-R", "junk", "x"],
+        ["seal", "a.age", "-R", "-", "--name", "x", "-"],
+        ["seal", "a.age", "-r", keys, "x", "junk"],
+        ["rekey", "-", "-r", keys],
+        ["rekey", "x", "-r", keys, "--new-password-file", "pw"],
+        ["keygen", "--json"],
+        ["cat", "-i", "-", "-"],
+    ):
+        code, _, hint = desk.run(*arguments).failure
+        assert (code, hint) == (2, True), arguments
+        assert desk.names() == before
+    assert desk.run("seal", "a.age", "-r", keys, "x").code == 0
+    assert desk.run("cat", "-i", "junk", "a.age").failure[0] == 2
+    assert desk.run("cat", "-i", "none", "a.age").failure[0] == 1
+
+
+def test_rekey(desk: Desk, keys: str) -> None:
+    """In place and elsewhere, to recipients, with a password from a file, and with one that is typed."""
+    desk.put("x", b"data")
+    other = made(desk, "other.txt")
+    assert desk.run("seal", "-r", keys, "a.zip.age", "x").code == 0
+    assert desk.run("rekey", "-i", "key.txt", "-r", other, "a.zip.age").code == 0
+    assert desk.run("cat", "-i", "key.txt", "a.zip.age").failure[0] == 3
+    assert desk.run("cat", "-i", "other.txt", "a.zip.age").out == b"data"
+    terminal = desk.at_terminal("rekey", "-i", "other.txt", "-o", "b.zip.age", "a.zip.age")
+    for prompt in ("New password for b.zip.age: ", "The same again: "):
+        terminal.wait_for(prompt)
+        terminal.type(f"{PHRASE}\n")
+    code, shown = terminal.end()
+    assert code == 0, shown
+    desk.put("new", PHRASE.encode()).chmod(0o600)
+    assert desk.run("cat", "--password-file", "new", "b.zip.age").out == b"data"
+    assert desk.run("cat", "-i", "other.txt", "a.zip.age").out == b"data"
+    assert desk.run("rekey", "-i", "other.txt", "-r", keys, "-o", "b.zip.age", "a.zip.age").failure[0] == 1
+    done = desk.run("rekey", "-i", "other.txt", "-r", keys, "-o", "-", "a.zip.age")
+    desk.put("c.zip.age", done.out)
+    assert desk.run("cat", "-i", "key.txt", "c.zip.age").out == b"data"
+
+
+def test_rekey_leaves_what_is_damaged(desk: Desk, keys: str) -> None:
+    """Exit code 4, and the file is as it was."""
+    desk.put("x", bytes(3 << 20))
+    assert desk.run("seal", "-r", keys, "--method", "store", "a.zip.age", "x").code == 0
+    damaged = bytearray((desk.folder / "a.zip.age").read_bytes())
+    damaged[1 << 20] ^= 1
+    desk.put("a.zip.age", damaged)
+    before = desk.names()
+    assert desk.run("rekey", "-i", "key.txt", "-r", keys, "a.zip.age").failure[0] == 4
+    assert (desk.folder / "a.zip.age").read_bytes() == damaged
+    assert desk.names() == before
+    desk.seal("a.zip", "x")
+    assert desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip").failure[0] == 1
