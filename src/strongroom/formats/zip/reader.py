@@ -374,12 +374,13 @@ class Reader:
                 wipe(spare)
             return packed
 
-        stages = [Stage(decrypt, parallel=True), Stage(authenticator.update)]
-        with Pipeline[int, None](stages, self._options.threads) as pipeline:
+        # The authentication code takes longest, and cannot be split: this thread does nothing else.
+        beside = self._options.threads - 1
+        with Pipeline[int, memoryview]([Stage(decrypt, parallel=beside > 1)], self._options.threads) as pipeline:
             slots = [_slot() for _ in range(pipeline.depth + 1)]
             for number in range(-(-data.size // CHUNK)):
-                deque(pipeline.push(number), maxlen=0)
-            deque(pipeline.drain(), maxlen=0)
+                deque(map(authenticator.update, pipeline.push(number)), maxlen=0)
+            deque(map(authenticator.update, pipeline.drain()), maxlen=0)
         self._check_tag(record, data, crypto.tag(authenticator))
 
     def _zipcrypto(self, record: Record, raw: Iterator[memoryview]) -> Generator[memoryview]:
