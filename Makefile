@@ -11,7 +11,7 @@ demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
 
 test: $(VENV)/.with-test tools
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses=auto --dist=worksteal
 
 lint: $(VENV)/.with-lint
 	$(VENV)/bin/ruff check .
