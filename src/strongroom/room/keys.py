@@ -133,7 +133,11 @@ def _read(row: Format, given: Identities, number: int, ask: Ask, limits: Limits)
         message = f"an identity is text, a Secret, or the path of a file with some, not {type(given).__name__}"
         raise TypeError(message)
     with closing(SecretSource(Secret(given))) as source:
-        return _named(row, source, f"identity {number}", ask, limits)
+        try:
+            return _named(row, source, f"identity {number}", ask, limits)
+        except ValueError as error:
+            message = f"{error} (text is the identity itself; a file is given by a pathlib.Path)"
+            raise ValueError(message) from None
 
 
 def _named(row: Format, source: Source, name: str, ask: Ask, limits: Limits) -> list[Identity]:

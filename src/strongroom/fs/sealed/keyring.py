@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from strongroom.errors import WrongKeyError
-from strongroom.formats.age import envelope
 from strongroom.formats.age import identities as own
 from strongroom.formats.age import recipients as others
+from strongroom.formats.age.given import given_identities, given_recipients
 from strongroom.memory.secret import Secret, SecretBuffer
-from strongroom.source import open_source, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,27 +57,22 @@ class Keyring:
             raise
 
     def _add(self, given: Given) -> None:
-        if not isinstance(given, (str, os.PathLike)):
+        if not isinstance(given, (str, os.PathLike)) or is_secret(given):
             self.paths = None
-            with memoryview(given) as view:
-                self._identities += own.parse_file(view, "identities")
-        elif is_secret(given):
-            self.paths = None
-            with Secret(cast("str", given)) as secret, memoryview(secret) as view:
-                self._identities += own.parse_file(view, "identities")
-        else:
-            path = str(Path(given).absolute())  # a worker may have another working directory
-            with closing(open_source(path, self._limits)) as source:
-                self._identities += envelope.open_identities(source, path, None, self._limits)
-            if self.paths is not None:
-                self.paths.append(path)
+            self._identities += given_identities(given, self._limits)
+            return
+        path = Path(given).absolute()  # a worker may have another working directory
+        self._identities += given_identities(path, self._limits)
+        if self.paths is not None:
+            self.paths.append(str(path))
 
     @property
     def identities(self) -> list[Identity]:
         """What opens files. Raises `WrongKeyError` where there is nothing, `ValueError` after `close`."""
         self.check_open()
         if not self._identities:
-            message = "the file is encrypted, and this file system has recipients and no identities: it only writes"
+            has = "has recipients and no identities: it only writes" if self.recipients else "was given no keys"
+            message = f"the file is encrypted, and this file system {has}; identities=… open it"
             raise WrongKeyError(message)
         return self._identities
 
@@ -92,7 +86,8 @@ class Keyring:
         """Raise `ValueError` where there is nobody to encrypt to."""
         self.check_open()
         if not self.recipients:
-            message = "this file system has identities and no recipients, and so only reads: to write, name recipients"
+            has = "has identities and no recipients, and so only reads" if self._identities else "was given no keys"
+            message = f"this file system {has}; to write, it takes recipients=…"
             raise ValueError(message)
 
     @property
@@ -130,8 +125,8 @@ def conceal(identities: Identities | None) -> tuple[list[Given], list[Secret]]:
 
 
 def is_secret(given: object) -> bool:
-    """Whether this is the text of an identity, and not the path of a file."""
-    return isinstance(given, str) and given.lstrip()[:20].lower().startswith(_SECRETS)
+    """Whether this is the text of identities, or may be, and not the path of a file: errors show that."""
+    return isinstance(given, str) and ("\n" in given.strip() or any(mark in given.lower() for mark in _SECRETS))
 
 
 def _several(given: Identities | Recipients | None) -> Iterable[Given]:
@@ -142,15 +137,9 @@ def _several(given: Identities | Recipients | None) -> Iterable[Given]:
     return cast("Iterable[Given]", given)
 
 
-def _recipients(given: Given, limits: Limits) -> list[Recipient]:
-    if isinstance(given, str) and (given.startswith(_PUBLIC) or is_secret(given)):
-        return [others.parse(given)]
-    if not isinstance(given, (str, os.PathLike)):
-        message = f"a recipient is text or the path of a file, not {type(given).__name__}"
-        raise TypeError(message)
-    path = str(Path(given).absolute())
-    with closing(open_source(path, limits)) as source:
-        if source.size > others.LARGEST_FILE:
-            message = f"{path!r} has more than {others.LARGEST_FILE} bytes"
-            raise ValueError(message)
-        return others.parse_file(read(source, 0, source.size), path)
+def _recipients(given: Given, limits: Limits) -> tuple[Recipient, ...]:
+    if isinstance(given, str) and not given.startswith(_PUBLIC):
+        if is_secret(given):
+            return tuple(others.parse_file(given.encode(), "recipients"))
+        given = Path(given).absolute()
+    return given_recipients(cast("str | os.PathLike[str]", given), limits)

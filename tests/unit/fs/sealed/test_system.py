@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from strongroom import FormatError, Secret, StrongroomError, TamperedError, TruncatedError, WrongKeyError
 from strongroom.formats.age.stream import PLAIN, SEALED
 from strongroom.fs import SealedFileSystem
+from tests import agecraft
 from tests.helpers import listing, tool
 from tests.unit.fs.sealed.conftest import Keys, make_keys
 
@@ -222,6 +223,29 @@ def test_secrets_show_nowhere(keys: Keys) -> None:
         again = SealedFileSystem(target_protocol="file", recipients=keys.recipient, identities=secret)
     assert again == fs
     assert hash(again) == hash(fs)
+
+
+def test_text_of_a_key_file_is_no_path(keys: Keys, tmp_path: Path) -> None:
+    """What `keygen` wrote may be given as text; where that is wrong, the error shows nothing of it."""
+    text = f"# created: today\n# public key: {keys.recipient}\n{keys.text}\n"
+    with SealedFileSystem(target_protocol="file", recipients=f"# mine\n{keys.recipient}\n", identities=text) as fs:
+        fs.pipe(f"{tmp_path}/a", b"data")
+        assert fs.cat(f"{tmp_path}/a") == b"data"
+        assert keys.text.strip() not in repr(fs.storage_options)
+    for options in ({"recipients": text}, {"identities": text[:-9]}, {"identities": f" {keys.text.strip()[:-3]}"}):
+        with pytest.raises(ValueError) as caught:
+            SealedFileSystem(target_protocol="file", **options)
+        assert keys.text[20:40] not in str(caught.value)
+
+
+def test_without_keys(tmp_path: Path) -> None:
+    """Who gave no keys is told so, whichever way they go."""
+    with SealedFileSystem(target_protocol="file", recipients=[], identities=[]) as fs:
+        with pytest.raises(ValueError, match="was given no keys; to write, it takes recipients"):
+            fs.pipe(f"{tmp_path}/a", b"data")
+        (tmp_path / "b.age").write_bytes(agecraft.seal(b"data"))
+        with pytest.raises(WrongKeyError, match="was given no keys; identities=… open it"):
+            fs.cat(f"{tmp_path}/b")
 
 
 def test_instances_are_not_mixed(keys: Keys, tmp_path: Path) -> None:
