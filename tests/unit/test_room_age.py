@@ -436,6 +436,10 @@ def test_rekey_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "there").read_bytes() == b"old"
     with pytest.raises(ValueError):
         strongroom.rekey(io.BytesIO(whole), identities=[KEY], **to)
+    stream = io.BytesIO(whole)
+    with pytest.raises(ValueError, match="not written over"):
+        strongroom.rekey(stream, stream, identities=[KEY], **to)
+    assert stream.getvalue() == whole
 
 
 def test_rekey_through_streams() -> None:

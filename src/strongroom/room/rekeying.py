@@ -77,6 +77,9 @@ def rekey(
                 message = "what comes from a stream takes a target"
                 raise ValueError(message)
             where = source
+        elif target is source and not isinstance(source, (str, os.PathLike)):
+            message = "a stream is not written over while it is read: give another one as target"
+            raise ValueError(message)
         opened = open_source(source, limits)
         stack.callback(opened.close)
         row = known(format) if format else detect(opened, source)

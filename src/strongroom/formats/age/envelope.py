@@ -15,7 +15,7 @@ from strongroom.formats.age.armor import ArmoredSource, Armorer, is_armored
 from strongroom.formats.age.passphrase import KIND as SCRYPT
 from strongroom.formats.age.passphrase import ScryptIdentity
 from strongroom.formats.age.payload import Payload, plain_size
-from strongroom.formats.age.recipients import LARGEST_FILE, check, make_header
+from strongroom.formats.age.recipients import check, make_header
 from strongroom.formats.age.stream import Opener, Sealer
 from strongroom.memory.returned import move_into
 from strongroom.memory.secret import SecretBuffer
@@ -202,8 +202,8 @@ def open_identities(source: Source, name: str, ask: Callable[[], Secret] | None,
 
     `ask` is asked once, where a passphrase is needed. Raises as `identities.parse_file`, `Sealed.open`.
     """
-    if source.size > LARGEST_FILE:
-        message = f"{name!r} has more than {LARGEST_FILE} bytes"
+    if source.size > identities.LARGEST_FILE:
+        message = f"{name!r} has more than {identities.LARGEST_FILE} bytes"
         raise LimitError(message)
     start = read(source, 0, min(max(map(len, _ENCRYPTED)), source.size))
     if not start.startswith(_ENCRYPTED):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from strongroom.errors import UnsupportedError, WrongKeyError
+from strongroom.errors import LimitError, UnsupportedError, WrongKeyError
 from strongroom.formats.age import bech32, hybrid, keys, passphrase, recipients, ssh, x25519
 from strongroom.memory.secret import Secret, SecretBuffer
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _BEGINNING: Final = 24  # what of a line says its kind
 _PLUGIN: Final = "age-plugin-"
+_MOST_TRIES: Final = 1 << 13  # of 0.1 ms with X25519: a header has room for three times as many stanzas
+_MOST: Final = 1 << 12  # identities in a file, each in memory of its own
 _PEM: Final = b"-----BEGIN "
+LARGEST_FILE: Final = 1 << 20
+"""Of a file of identities; one takes a line of 80 bytes."""
 _KINDS: Final[dict[str, type[x25519.X25519Identity | hybrid.HybridIdentity]]] = {
     x25519.IDENTITY_PREFIX: x25519.X25519Identity,
     hybrid.IDENTITY_PREFIX: hybrid.HybridIdentity,
@@ -65,9 +69,14 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
     Raises `WrongKeyError` where no identity fits, `FormatError`, `LimitError`.
     """
     passphrase.check_alone(header.stanzas)
+    tries = 0
     with keys.slots() as slots:
         for identity in identities:
             own = [stanza for stanza in header.stanzas if stanza.kind == identity.kind]
+            tries += len(own)
+            if tries > _MOST_TRIES:
+                message = f"the header has so many recipients that the identities take more than {_MOST_TRIES} tries"
+                raise LimitError(message)
             if own and identity.unwrap(own, file_key, slots):
                 return
     kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
@@ -113,14 +122,17 @@ def parse_file(data: memoryview, name: str, ask: Callable[[], Secret] | None = N
     is itself encrypted is for `envelope.open_identities`. The caller wipes `data`. Raises `ValueError` that says which
     line; `UnsupportedError`, `FormatError`, `WrongKeyError`.
     """
-    if len(data) > recipients.LARGEST_FILE:
-        message = f"{name!r} has more than {recipients.LARGEST_FILE} bytes"
+    if len(data) > LARGEST_FILE:
+        message = f"{name!r} has more than {LARGEST_FILE} bytes"
         raise ValueError(message)
     if bytes(data[: len(_PEM)]) == _PEM:
         return [_parse_ssh(data, ask)]
     found: list[Identity] = []
     try:
         for number, line in recipients.lines(data):
+            if len(found) == _MOST:
+                message = f"{name!r} has more than {_MOST} identities"
+                raise LimitError(message)  # noqa: TRY301 - those that were read are closed below
             try:
                 found.append(parse(line))
             except ValueError as error:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from strongroom.errors import FormatError, StrongroomError, UnsupportedError, WrongKeyError
+from strongroom.errors import FormatError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
 from strongroom.formats.age import keys
 from strongroom.formats.age.spec import FILE_KEY_SIZE, Stanza, encode_base64
 from strongroom.memory.returned import move_into
@@ -40,6 +40,12 @@ _SMALLEST_RSA: Final = 2048  # bits
 _PRIME: Final = 2**255 - 19
 _SIGN: Final = 1 << 255
 _MAGIC: Final = b"openssh-key-v1\0"
+_PKCS8: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY"
+_SEQUENCE, _OID, _OCTETS, _INTEGER = 0x30, 0x06, 0x04, 0x02  # X.690
+_PBES2: Final = bytes.fromhex("2a864886f70d01050d")
+_PBKDF2: Final = bytes.fromhex("2a864886f70d01050c")
+_MOST_ITERATIONS: Final = 10_000_000  # 2 to 10 s, by the hash
+_MOST_ROUNDS: Final = 1 << 10  # of 40 ms; ssh-keygen takes 24 unless told otherwise
 _PEM_OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
@@ -262,6 +268,8 @@ def parse_identity(pem: memoryview, passphrase: Secret | None = None) -> Ed25519
     if len(pem) > LONGEST_KEY:
         message = f"a private key has at most {LONGEST_KEY} bytes"
         raise FormatError(message)
+    if passphrase is not None and bytes(pem[: len(_PKCS8)]) == _PKCS8:
+        _check_iterations(_binary_of(pem))
     try:
         private = _load(pem, passphrase)
     except TypeError:
@@ -283,20 +291,63 @@ def is_openssh(pem: memoryview) -> bool:
 
 def _public_of(pem: memoryview) -> bytes:
     """Return the public key in a private key's file. OpenSSH, PROTOCOL.key, 1."""
-    try:
-        binary = binascii.a2b_base64(b"".join(bytes(pem).split(b"\n")[1:]).partition(b"-")[0].replace(b"\r", b""))
-    except binascii.Error:
-        binary = b""
-    cursor = Cursor(binary)
+    cursor = Cursor(_binary_of(pem))
     if cursor.take(min(len(_MAGIC), cursor.left), "the SSH key") != _MAGIC:
         message = "the SSH key is damaged"
         raise FormatError(message)
-    for what in ("cipher", "key derivation", "derivation's options"):
+    for what in ("cipher", "key derivation"):
         _string(cursor, what)
+    _check_rounds(Cursor(_string(cursor, "derivation's options")))
     if cursor.take(4, "the SSH key") != (1).to_bytes(4):
         message = "the SSH key's file has more than one key"
         raise UnsupportedError(message)
     return _string(cursor, "public key")
+
+
+def _binary_of(pem: memoryview) -> bytes:
+    """Return what stands in Base64 between the first line and the last; nothing where it is damaged."""
+    try:
+        return binascii.a2b_base64(b"".join(bytes(pem).split(b"\n")[1:]).partition(b"-")[0].replace(b"\r", b""))
+    except binascii.Error:
+        return b""
+
+
+def _check_iterations(binary: bytes) -> None:
+    """Refuse a derivation that would take minutes or hours. RFC 5958, 3; RFC 8018, A.4 (PBES2) and A.2 (PBKDF2)."""
+    outer = _der(_der(binary, _SEQUENCE)[0], _SEQUENCE)[0]
+    scheme, rest = _der(outer, _OID)
+    function, rest = _der(_der(_der(rest, _SEQUENCE)[0], _SEQUENCE)[0], _OID)
+    if (scheme, function) != (_PBES2, _PBKDF2):
+        message = (
+            "private keys of PKCS#8 are read with PBES2 and PBKDF2 alone: ssh-keygen -p makes one of OpenSSH's form"
+        )
+        raise UnsupportedError(message)
+    _, rest = _der(_der(rest, _SEQUENCE)[0], _OCTETS)
+    if (iterations := int.from_bytes(_der(rest, _INTEGER)[0])) > _MOST_ITERATIONS:
+        message = f"the SSH key's passphrase takes {iterations} rounds of PBKDF2, above {_MOST_ITERATIONS}"
+        raise LimitError(message)
+
+
+def _der(data: bytes, tag: int) -> tuple[bytes, bytes]:
+    """Return the content of the element that `data` begins with, and what follows it. X.690, 8.1."""
+    cursor = Cursor(data)
+    found, size = cursor.take(2, "the SSH key")
+    if size & 0x80:
+        size = int.from_bytes(cursor.take(size & 0x7F, "the SSH key"))
+    if found != tag:
+        message = "the SSH key is damaged"
+        raise FormatError(message)
+    return cursor.take(size, "the SSH key"), cursor.take(cursor.left, "the SSH key")
+
+
+def _check_rounds(options: Cursor) -> None:
+    """Refuse a derivation that would take minutes or years. OpenSSH, PROTOCOL.key, 2: salt and rounds of bcrypt."""
+    if not options.left:  # without a passphrase
+        return
+    _string(options, "salt")
+    if (rounds := int.from_bytes(options.take(4, "the SSH key"))) > _MOST_ROUNDS:
+        message = f"the SSH key's passphrase takes {rounds} rounds of bcrypt, above {_MOST_ROUNDS}"
+        raise LimitError(message)
 
 
 def _type_of(wire: bytes) -> str:

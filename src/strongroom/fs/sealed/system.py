@@ -22,11 +22,11 @@ from fsspec.core import get_compression  # type: ignore[import-untyped]
 from fsspec.implementations.chained import ChainedFileSystem  # type: ignore[import-untyped]
 from fsspec.utils import tokenize  # type: ignore[import-untyped]
 
-from strongroom.flow import as_bytes, default_threads
+from strongroom.flow import CHUNK, as_bytes, default_threads
 from strongroom.formats.age.envelope import Envelope, Sealed
 from strongroom.fs.base import FileSystem
 from strongroom.fs.sealed import names
-from strongroom.fs.sealed.inner import open_inner
+from strongroom.fs.sealed.inner import is_local, open_inner
 from strongroom.fs.sealed.keyring import Keyring, conceal
 from strongroom.fs.sealed.outputs import open_output
 from strongroom.fs.sealed.reading import SealedReader
@@ -432,7 +432,22 @@ class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):  # 
         if self.isdir(path1):
             self.makedirs(path2, exist_ok=True)
             return
-        self.fs.cp_file(names.inner_name(path1), names.inner_name(path2), **options)
+        inner1, inner2 = names.inner_name(path1), names.inner_name(path2)
+        if is_local(self.fs):  # which would write over a file in place, and through a symlink
+            self._copy(inner1, inner2)
+        else:
+            self.fs.cp_file(inner1, inner2, **options)
+
+    def _copy(self, source: str, target: str) -> None:
+        """Copy ciphertext on the local disk, whole or not at all."""
+        with self.fs.open(source, "rb") as file:
+            output = open_output(self.fs, target, exclusive=False, threads=self._threads)
+            try:
+                output.write(iter(partial(file.read, CHUNK), b""))
+                output.finish()
+                output.publish()
+            finally:
+                output.discard()
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
         """Move a file, into the folder `path2` if that is one; folders, patterns and lists as the base does."""

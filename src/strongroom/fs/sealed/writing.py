@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from strongroom.errors import StrongroomWarning
+from strongroom.errors import SecureMemoryError, StrongroomWarning
 from strongroom.flow import as_bytes
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SealedWriter(io.BufferedIOBase):
         self._done = done
         self._position = 0
         self._handled = sys.exception()
+        self._process = os.getpid()
 
     @property
     def name(self) -> str:
@@ -86,6 +88,9 @@ class SealedWriter(io.BufferedIOBase):
         """Put the file in its place; or discard it, with a warning, where an exception is on its way."""
         if self.closed:
             return
+        if self._is_parents():
+            super().close()
+            return
         error = sys.exception()
         if error is not None and error is not self._handled:
             self.discard()
@@ -103,6 +108,9 @@ class SealedWriter(io.BufferedIOBase):
     def discard(self) -> None:
         """Forget all that was written; does nothing once the file is in its place."""
         output, self._output = self._output, None
+        if self._is_parents():
+            super().close()
+            return
         try:
             self._envelope.close()
             if output is not None:
@@ -133,7 +141,14 @@ class SealedWriter(io.BufferedIOBase):
             self._output = None
             self._done()
 
+    def _is_parents(self) -> bool:
+        """Whether this is a forked child, which lets go of the file: with its key it would use nonces a second time."""
+        return self._process != os.getpid()
+
     def _check_open(self) -> Output:
+        if self._is_parents():
+            message = "a file that the parent process opened is not written on by a forked child"
+            raise SecureMemoryError(message)
         if self.closed or self._output is None:
             message = "the file is closed"
             raise ValueError(message)

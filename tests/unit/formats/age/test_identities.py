@@ -70,6 +70,20 @@ def test_identity_file() -> None:
     assert found[0].recipient == agecraft.X25519_RECIPIENT
 
 
+def test_cost_of_many_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file of identities nor a header full of stanzas keeps the reader busy for minutes."""
+    monkeypatch.setattr(identities, "_MOST", 3)
+    monkeypatch.setattr(identities, "_MOST_TRIES", 7)
+    assert len(identities.parse_file(view(f"{agecraft.X25519}\n" * 3), "keys")) == 3
+    with pytest.raises(LimitError, match="more than 3 identities"):
+        identities.parse_file(view(f"{agecraft.X25519}\n" * 4), "keys")
+    others = [identities.generate(classic=True) for _ in range(3)]
+    file = agecraft.seal(b"data", [others[0].recipient] * 4)
+    with pytest.raises(LimitError, match="more than 7 tries"):
+        agecraft.payload(file, [agecraft.identity(), *others[1:], others[0]])
+    agecraft.payload(file, [others[0]]).close()
+
+
 @pytest.mark.parametrize("text", ["", "# none\n", "hello\n", f"{agecraft.X25519}\nhello there, who are you?\n"])
 def test_file_without_identities_is_refused(text: str) -> None:
     """The error names the file."""

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
 
-from strongroom.errors import FormatError, StrongroomError, UnsupportedError, WrongKeyError
+from strongroom.errors import FormatError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
 from strongroom.formats.age import identities, ssh
 from strongroom.memory.secret import Secret
 from tests import agecraft
@@ -97,6 +97,27 @@ def test_passphrase_of_a_pem_key(key: Key) -> None:
     assert agecraft.read_whole(agecraft.seal(b"data", [public(key)]), own).data == b"data"
     with pytest.raises(WrongKeyError):
         identities.parse_file(file, "id", lambda: Secret("sesame"))
+
+
+def test_cost_of_a_passphrase_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a hostile file asks for is refused before any work: rounds of bcrypt, and of PBKDF2."""
+    file = bytes(pem(ED25519, b"open sesame"))
+    lines = file.splitlines()
+    binary = bytearray(base64.b64decode(b"".join(lines[1:-1])))
+    place = binary.index(b"bcrypt") + 6 + 4 + 4 + 16  # the options: length, salt with its own, rounds
+    binary[place : place + 4] = (1 << 11).to_bytes(4)
+    changed = b"\n".join([lines[0], base64.b64encode(binary), lines[-1], b""])
+    with pytest.raises(LimitError, match="2048 rounds of bcrypt"):
+        identities.parse_file(memoryview(changed), "id", lambda: Secret("open sesame"))
+
+    how = serialization.BestAvailableEncryption(b"open sesame")
+    key = memoryview(ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
+    monkeypatch.setattr(ssh, "_MOST_ITERATIONS", 2047)  # one less than OpenSSL's
+    with pytest.raises(LimitError, match="2048 rounds of PBKDF2"):
+        identities.parse_file(key, "id", lambda: Secret("open sesame"))
+    for changed in (bytes(key)[:80] + b"\n-----END", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"):
+        with pytest.raises(StrongroomError):
+            identities.parse_file(memoryview(changed), "id", lambda: Secret("open sesame"))
 
 
 def test_public_key_that_does_not_belong_is_refused() -> None:

@@ -11,7 +11,16 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from strongroom import FormatError, Secret, StrongroomError, TamperedError, TruncatedError, WrongKeyError
+from strongroom import (
+    FormatError,
+    OutputError,
+    Secret,
+    SecureMemoryError,
+    StrongroomError,
+    TamperedError,
+    TruncatedError,
+    WrongKeyError,
+)
 from strongroom.formats.age.stream import PLAIN, SEALED
 from strongroom.fs import SealedFileSystem
 from tests import agecraft
@@ -320,6 +329,40 @@ def test_moves_and_copies_need_no_key(keys: Keys, tmp_path: Path) -> None:
         fs.mkdir(f"{tmp_path}/a")
     with pytest.raises(IsADirectoryError):
         fs.rm(f"{tmp_path}/folder")
+
+
+def test_copies_are_whole_and_follow_no_link(fs: SealedFileSystem, tmp_path: Path) -> None:
+    """A copy on the local disk is written as everything is: mode 0600, never through a symlink, nothing half."""
+    fs.pipe_file(f"{tmp_path}/a", b"data")
+    fs.cp_file(f"{tmp_path}/a", f"{tmp_path}/b")
+    assert (tmp_path / "b.age").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "b.age").read_bytes() == (tmp_path / "a.age").read_bytes()
+    (tmp_path / "victim").write_bytes(b"victim")
+    (tmp_path / "c.age").symlink_to("victim")
+    with pytest.raises(OutputError):
+        fs.cp_file(f"{tmp_path}/a", f"{tmp_path}/c")
+    assert (tmp_path / "victim").read_bytes() == b"victim"
+    fs.cp_file(f"{tmp_path}/a", f"{tmp_path}/a")
+    assert fs.cat_file(f"{tmp_path}/a") == b"data"
+
+
+def test_forked_child_does_not_write(fs: SealedFileSystem, tmp_path: Path) -> None:
+    """It would seal other data with the parent's key and nonces."""
+    with fs.open(f"{tmp_path}/a", "wb") as file:
+        file.write(bytes(3 << 20))
+        child = os.fork()
+        if not child:
+            code = 9
+            try:
+                with pytest.raises(SecureMemoryError):
+                    file.write(b"child")
+                file.close()
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        file.write(b"parent")
+    assert fs.cat_file(f"{tmp_path}/a") == bytes(3 << 20) + b"parent"
 
 
 def test_names_that_end_in_age(fs: SealedFileSystem, tmp_path: Path) -> None:
