@@ -184,3 +184,27 @@ def test_rekey_leaves_what_is_damaged(desk: Desk, keys: str) -> None:
     assert desk.names() == before
     desk.seal("a.zip", "x")
     assert desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip").failure[0] == 1
+
+
+def test_a_secret_key_as_an_argument_is_not_shown(desk: Desk, keys: str) -> None:
+    """In place of its file's name, or astray; and the file is what to name instead."""
+    desk.put("x", b"data")
+    key = (desk.folder / "key.txt").read_text().splitlines()[-1]
+    pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nSECRETPART\n"
+    for secret in (key, key.lower(), f"# mine\n{key}\n", pem):
+        for arguments in (
+            ["cat", "-i", secret, "x.age"],
+            ["verify", "--json", "-i", secret, "x.age"],
+            ["seal", "-R", secret, "y.age", "x"],
+        ):
+            done = desk.run(*arguments)
+            code, error, hint = done.failure
+            assert (code, "this is the identity itself" in error, hint) == (2, True, True)
+            assert "with mode 0600" in done.err
+            assert key[16:40].lower() not in done.err.lower()
+        for arguments in (["seal", "y.age", "-r", secret, "x"], ["cat", secret], ["seal", "--format", secret]):
+            done = desk.run(*arguments)
+            assert done.code == 2
+            assert key[16:40].lower() not in (done.err + done.out.decode()).lower()
+            assert "SECRETPART" not in done.err
+    assert keys
