@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from strongroom.formats.age import bech32
 from tests.cli.running import Desk
 from tests.helpers import tool
 
@@ -207,4 +208,58 @@ def test_a_secret_key_as_an_argument_is_not_shown(desk: Desk, keys: str) -> None
             assert done.code == 2
             assert key[16:40].lower() not in (done.err + done.out.decode()).lower()
             assert "SECRETPART" not in done.err
+    assert keys
+
+
+def test_the_archive_is_not_blamed_for_others(desk: Desk, keys: str) -> None:
+    """Neither for a format that is not rekeyed, nor for keys that age does not use."""
+    desk.put("x", b"data")
+    desk.seal("a.zip", "x")
+    done = desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip")
+    assert (done.failure[0], "only age files" in done.err) == (1, True)
+    for name, kind in (("ec", "ecdsa"), ("ed", "ed25519")):
+        folder = desk.folder / name
+        subprocess.run([tool("ssh-keygen"), "-q", "-t", kind, "-N", "", "-f", folder], check=True)
+    public = (desk.folder / "ec.pub").read_text().strip()
+    for recipient in (bech32.encode("age1yubikey", bytes(33)), public, "junk"):
+        done = desk.run("seal", "-r", recipient, "b.age", "x")
+        assert (done.failure[0], "b.age" in done.err, "another tool" in done.err) == (2, False, False)
+    assert desk.run("seal", "-r", keys, "a.age", "x").code == 0
+    done = desk.run("cat", "-i", "ec", "a.age")
+    code, error, _ = done.failure
+    assert (code, error.startswith("'ec': "), "another tool" in done.err) == (2, True, False)
+    desk.put("cut", (desk.folder / "ed").read_bytes()[:99])
+    code, error, _ = desk.run("cat", "-i", "cut", "a.age").failure
+    assert (code, error.startswith("'cut': ")) == (1, True)
+
+
+def test_public_and_secret_keys_in_each_others_place(desk: Desk, keys: str) -> None:
+    """The error says which it is, and what would be right."""
+    desk.put("x", b"data")
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", desk.folder / "ed"], check=True)
+    desk.put("me.pub", f"  \t\n{keys}\n \r\n".encode())
+    assert desk.run("seal", "-R", "me.pub", "a.age", "x").code == 0
+    for name in ("key.txt", "ed"):
+        code, error, hint = desk.run("seal", "-R", name, "b.age", "x").failure
+        assert (code, "this is a secret identity" in error, hint) == (2, True, True)
+    assert "-R me.pub" in desk.run("seal", "-r", "me.pub", "b.age", "x").err
+    for name in ("me.pub", "ed.pub"):
+        code, error, hint = desk.run("cat", "-i", name, "a.age").failure
+        assert (code, "that is a public key, and an identity is the secret one" in error, hint) == (2, True, True)
+
+
+def test_an_age_file_that_takes_a_password(desk: Desk, keys: str) -> None:
+    """A wrong one does not fit, which is not put on identities; and who gives an identity is asked for a password."""
+    desk.put("x", b"data")
+    desk.put("wrong", b"wrong horse").chmod(0o600)
+    assert desk.run("seal", "--password-file", "pw", "a.age", "x").code == 0
+    code, error, hint = desk.run("cat", "--password-file", "wrong", "a.age").failure
+    assert (code, error, hint) == (3, "a.age: the password does not fit", True)
+    done = desk.run("cat", "-i", "key.txt", "a.age")
+    assert (done.failure[0], "takes a password" in done.err, "--password-file" in done.err) == (3, True, True)
+    terminal = desk.at_terminal("cat", "-i", "key.txt", "a.age")
+    terminal.wait_for("Password for a.age: ")
+    terminal.type("correct horse battery\n")
+    terminal.wait_for("data")
+    assert terminal.end()[0] == 0
     assert keys

@@ -80,6 +80,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return "--limit NAME=VALUE changes a bound, for an archive that you trust"
         case WrongKeyError() if failure.identity:
             return "-i FILE opens it with the identity, the secret key, that belongs to one of its recipients"
+        case WrongKeyError() if failure.password:
+            return "--password-file, --password-fd or --password-command gives it; without -i it is asked for"
         case WrongKeyError():
             return (
                 "capitals, spaces and the keyboard's layout count, and in a password file all but a newline at its end"

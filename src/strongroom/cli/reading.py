@@ -23,6 +23,7 @@ from strongroom.cli.units import count
 from strongroom.errors import LimitError, StrongroomError, WrongKeyError
 from strongroom.limits import KIB, MIB
 from strongroom.memory.secret import Secret, SecretBuffer
+from strongroom.room.keys import DamagedIdentityError, UnusedIdentityError
 
 if TYPE_CHECKING:
     from strongroom.cli.passwords import PasswordOptions
@@ -109,6 +110,11 @@ def with_keys(
             return _identified(archive, options, use)
         except ValueError as error:  # how the library refuses what are no identities
             raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
+        except UnusedIdentityError as error:
+            hint = "identities are AGE-SECRET-KEY-1..., as keygen writes it, or SSH keys (ssh-ed25519, ssh-rsa)"
+            raise Misuse(str(error), hint=hint) from error
+        except DamagedIdentityError as error:
+            raise Failure(str(error), hint="that file is no whole identity: use a copy that is") from error
     if options.password.given:
         with options.password.take() as password:
             return use(_place(archive), Keys(password))
@@ -139,12 +145,29 @@ def _identified(archive: str, options: ReadingOptions, use: Callable[[str | Bina
             asked: list[str] = []
             try:
                 return use(place, Keys(None, identities, partial(_passphrase, asked)))
-            except WrongKeyError:
+            except WrongKeyError as error:
+                if error.password:
+                    return _asked_instead(archive, partial(_with_password, use, place), error)
                 if not asked or not left:
                     raise
                 with Terminal() as terminal:
                     terminal.say(f"That is not the passphrase; {count(left, 'try', 'tries')} left.")
     raise AssertionError
+
+
+def _with_password(use: Callable[[str | BinaryIO, Keys], Opened], place: str | BinaryIO, password: Secret) -> Opened:
+    return use(place, Keys(password))
+
+
+def _asked_instead(archive: str, opened: Callable[[Secret], Opened], error: WrongKeyError) -> Opened:
+    """Ask for the password that the archive takes; without a terminal, say with `error` that it takes one."""
+    try:
+        terminal = Terminal()
+    except Misuse:
+        raise error from None
+    with terminal:
+        pass
+    return _asked(archive, opened)
 
 
 def _passphrase(asked: list[str], name: str) -> Secret:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, cast
 
-from strongroom.errors import LimitError, WrongKeyError
+from strongroom.errors import FormatError, LimitError, UnsupportedError, WrongKeyError
 from strongroom.limits import MIB, Limits
 from strongroom.memory.secret import Secret, SecretBuffer
 from strongroom.source import open_source, read
@@ -25,6 +25,14 @@ Ask = Callable[[str], Secret]
 """Gives the passphrase of an identity's file, which it is told the name of."""
 
 _LARGEST: Final = 16 * MIB  # as age has it
+
+
+class UnusedIdentityError(UnsupportedError):
+    """An identity of a kind that is not used here. It is not the archive that is at fault."""
+
+
+class DamagedIdentityError(FormatError):
+    """An identity's file that is damaged, likewise."""
 
 
 def check_many(given: object, what: str) -> None:
@@ -152,6 +160,12 @@ def _named(row: Format, source: Source, name: str, ask: Ask, limits: Limits) -> 
             raise
         message = f"the passphrase does not open {name!r}"
         raise WrongKeyError(message) from None
+    except UnsupportedError as error:
+        message = f"{name!r}: {error}"
+        raise UnusedIdentityError(message) from error
+    except FormatError as error:
+        message = f"{name!r}: {error}"
+        raise DamagedIdentityError(message) from error
 
 
 class SecretSource:

@@ -82,7 +82,9 @@ def rekey(
         row = known(format) if format else detect(opened, source)
         if not row.keys:
             message = f"a {row.name} archive is not rekeyed: seal what is in it anew"
-            raise UnsupportedError(message)
+            error = UnsupportedError(message)
+            error.add_note("only age files (.age, .zip.age) are rekeyed; this one is as it was")
+            raise error
         to = _new_keys(row, new, recipients)
         own = keys.own_keys(row, identities, old, ask, limits)
         stack.callback(keys.close, own)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BEGINNING: Final = 24  # what of a line says its kind
 _PLUGIN: Final = "age-plugin-"
+_PUBLIC: Final = (b"age1", b"ssh-", b"sk-ssh-", b"ecdsa-sha2-")
 _PEM: Final = b"-----BEGIN "
 _KINDS: Final[dict[str, type[x25519.X25519Identity | hybrid.HybridIdentity]]] = {
     x25519.IDENTITY_PREFIX: x25519.X25519Identity,
@@ -65,6 +66,7 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
     Raises `WrongKeyError` where no identity fits, `FormatError`, `LimitError`.
     """
     passphrase.check_alone(header.stanzas)
+    identities = tuple(identities)
     with keys.slots() as slots:
         for identity in identities:
             own = [stanza for stanza in header.stanzas if stanza.kind == identity.kind]
@@ -72,8 +74,11 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
                 return
     kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
     if any(stanza.kind == passphrase.KIND for stanza in header.stanzas):
-        message = "no identity fits: the file takes a password, and this one is not it, or there is none"
-        raise WrongKeyError(message)
+        if any(identity.kind == passphrase.KIND for identity in identities):
+            message = "the password does not fit"
+            raise WrongKeyError(message)
+        message = "no identity fits: the file takes a password"
+        raise WrongKeyError(message, password=True)
     message = f"no identity fits; the file is encrypted to recipients of other kinds or keys ({kinds})"
     raise WrongKeyError(message, identity=True)
 
@@ -83,6 +88,9 @@ def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:
 
     Raises `ValueError`, which does not show the line, and `UnsupportedError` for a plugin's.
     """
+    if bytes(text[: len(_PUBLIC[-1])]).startswith(_PUBLIC):
+        message = "that is a public key, and an identity is the secret one"
+        raise ValueError(message)
     if len(text) < _BEGINNING:
         message = "a line is no identity"
         raise ValueError(message)
