@@ -263,3 +263,68 @@ def test_an_age_file_that_takes_a_password(desk: Desk, keys: str) -> None:
     terminal.wait_for("data")
     assert terminal.end()[0] == 0
     assert keys
+
+
+def test_what_is_no_archive_is_called_so(desk: Desk, keys: str) -> None:
+    """With an identity, too, which a ZIP does not take: a table, nothing, and an identity in the archive's place."""
+    desk.put("table", b"a,b\n1,2\n")
+    desk.put("empty", b"")
+    desk.put("x", b"data")
+    for name in ("table", "empty"):
+        for arguments in (["cat", "-i", "key.txt", name], ["rekey", "-i", "key.txt", "-r", keys, name]):
+            done = desk.run(*arguments)
+            assert (done.failure[0], "has no identities" in done.err, "no archive" in done.err) == (4, False, True)
+    made(desk, "pq.txt")
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", desk.folder / "ed"], check=True)
+    for name in ("key.txt", "pq.txt", "ed"):
+        for arguments in (["cat", name], ["cat", "-i", "key.txt", name]):
+            code, error, hint = desk.run(*arguments).failure
+            assert (code, "this is an identity file" in error, hint) == (4, True, True)
+    desk.seal("a.zip", "x")
+    assert "has no identities" in desk.run("cat", "-i", "key.txt", "a.zip").failure[1]
+
+
+def test_rekey_to_a_place(desk: Desk, keys: str) -> None:
+    """Not one with the suffix of another format; and standard output is called so."""
+    desk.put("x", b"data")
+    assert desk.run("seal", "-r", keys, "a.zip.age", "x").code == 0
+    before = desk.names()
+    code, error, hint = desk.run("rekey", "-i", "key.txt", "-r", keys, "-o", "a.zip", "a.zip.age").failure
+    assert (code, "'a.zip' says zip" in error, hint) == (2, True, True)
+    assert desk.names() == before
+    done = desk.run("rekey", "-i", "key.txt", "-r", keys, "-o", "-", "a.zip.age")
+    assert done.out.startswith(b"age-encryption.org/v1\n")
+    assert done.err.startswith("rekeyed a.zip.age into standard output\n")
+    desk.put("b.zip.age", done.out)
+    assert desk.run("cat", "-i", "key.txt", "b.zip.age").out == b"data"
+
+
+def test_rekey_asks_for_the_old_password_first(desk: Desk) -> None:
+    """And for the new one once the old one fits."""
+    desk.put("x", b"data")
+    assert desk.run("seal", "--password-file", "pw", "a.age", "x").code == 0
+    terminal = desk.at_terminal("rekey", "a.age")
+    for prompt, answer in (
+        ("Password for a.age: ", "wrong"),
+        ("2 tries left", ""),
+        ("Password for a.age: ", "correct horse battery"),
+        ("New password for a.age: ", PHRASE),
+        ("The same again: ", PHRASE),
+    ):
+        terminal.wait_for(prompt)
+        if answer:
+            terminal.type(f"{answer}\n")
+    code, shown = terminal.end()
+    assert code == 0, shown
+    desk.put("new", PHRASE.encode()).chmod(0o600)
+    assert desk.run("cat", "--password-file", "new", "a.age").out == b"data"
+
+
+def test_a_plain_age_file_takes_no_name(desk: Desk, keys: str) -> None:
+    """Since it keeps none; other formats do."""
+    command = ["--from-command", "--", "printf", "data"]
+    for name, more in (("n.txt.age", ["-"]), ("m.txt.age", command)):
+        done = desk.run("seal", "-r", keys, name, *more, stdin=b"data")
+        assert (done.code, "is not kept" in done.err) == (0, False), done.err
+        assert desk.run("cat", "-i", "key.txt", name, name.removesuffix(".age")).out == b"data"
+    assert desk.run("seal", "-r", keys, "n.zip.age", "-", stdin=b"data").failure[0] == 2

@@ -92,6 +92,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return "do not use it: get the archive again from where it came, and compare"
         case TruncatedError():
             return "it is cut off, or no archive: get it again from where it came"
+        case FormatError() if notes := getattr(failure, "__notes__", None):
+            return str(notes[0])
         case FormatError():
             return "it is no archive, damaged, or made to do harm: get it again, and open it with no other tool either"
         case _:

@@ -24,6 +24,7 @@ Identities = str | SecretBuffer | os.PathLike[str]
 Ask = Callable[[str], Secret]
 """Gives the passphrase of an identity's file, which it is told the name of."""
 
+NOT_BOTH: Final = "an archive is sealed with a password or to recipients, not both"
 _LARGEST: Final = 16 * MIB  # as age has it
 
 
@@ -89,8 +90,7 @@ def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.P
         message = f"{row.name} has no recipients, only a password"
         raise ValueError(message)
     if recipients and secret is not None:
-        message = "an archive is sealed with a password or to recipients, not both"
-        raise ValueError(message)
+        raise ValueError(NOT_BOTH)
     if secret is not None:
         return ()
     if not recipients:
