@@ -328,3 +328,21 @@ def test_a_plain_age_file_takes_no_name(desk: Desk, keys: str) -> None:
         assert (done.code, "is not kept" in done.err) == (0, False), done.err
         assert desk.run("cat", "-i", "key.txt", name, name.removesuffix(".age")).out == b"data"
     assert desk.run("seal", "-r", keys, "n.zip.age", "-", stdin=b"data").failure[0] == 2
+
+
+def test_an_identity_that_others_can_read(desk: Desk, keys: str) -> None:
+    """It works, with a warning as for a password's file; one that is sealed itself needs none."""
+    desk.put("x", b"data")
+    sealed = made(desk, "key.age", "--classic", "--password-file", "pw")
+    assert desk.run("seal", "-r", keys, "-r", sealed, "a.age", "x").code == 0
+    assert not desk.run("cat", "-i", "key.txt", "a.age").err
+    for name in ("key.txt", "key.age"):
+        (desk.folder / name).chmod(0o644)
+    done = desk.run("cat", "-i", "key.txt", "a.age")
+    assert (done.code, done.out) == (0, b"data")
+    assert done.err == (
+        "strongroom: warning: the identity file 'key.txt' can be read by others (mode 0644): chmod 600 it\n"
+    )
+    assert "can be read by others" in desk.run("rekey", "-i", "key.txt", "-r", sealed, "-o", "b.age", "a.age").err
+    done = desk.run("cat", "-i", "key.age", "--password-file", "pw", "a.age")
+    assert (done.out, done.err) == (b"data", "")

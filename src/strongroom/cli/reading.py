@@ -7,8 +7,8 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -17,7 +17,7 @@ import strongroom
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
-from strongroom.cli.passwords import TRIES
+from strongroom.cli.passwords import TRIES, warn_of_readers
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
 from strongroom.errors import LimitError, StrongroomError, WrongKeyError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Opened = TypeVar("Opened")
 _LARGEST_IDENTITY: Final = 64 * KIB
+_SEALED: Final = (b"age-encryption.org/", b"-----BEGIN AGE")
 
 
 @runtime_checkable
@@ -107,7 +108,7 @@ def with_keys(
     options.password.check(stdin_is_data=archive == STDIO)
     if options.password.identities:
         try:
-            return _identified(archive, options, use)
+            found = _identified(archive, options, use)
         except ValueError as error:  # how the library refuses what are no identities
             raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
         except UnusedIdentityError as error:
@@ -115,6 +116,8 @@ def with_keys(
             raise Misuse(str(error), hint=hint) from error
         except DamagedIdentityError as error:
             raise Failure(str(error), hint="that file is no whole identity: use a copy that is") from error
+        _check_modes(options.password.identities)
+        return found
     if options.password.given:
         with options.password.take() as password:
             return use(_place(archive), Keys(password))
@@ -153,6 +156,19 @@ def _identified(archive: str, options: ReadingOptions, use: Callable[[str | Bina
                 with Terminal() as terminal:
                     terminal.say(f"That is not the passphrase; {count(left, 'try', 'tries')} left.")
     raise AssertionError
+
+
+def _check_modes(names: Iterable[str]) -> None:
+    """Warn of identities that others can read, unless a passphrase of age's seals them."""
+    for name in names:
+        with suppress(OSError):
+            if name != STDIO and stat.S_ISREG(mode := Path(name).stat().st_mode) and not _is_sealed(name):
+                warn_of_readers(f"the identity file {name!r}", mode)
+
+
+def _is_sealed(name: str) -> bool:
+    with Path(name).open("rb", buffering=0) as file:
+        return file.read(len(_SEALED[0])).startswith(_SEALED)
 
 
 def _with_password(use: Callable[[str | BinaryIO, Keys], Opened], place: str | BinaryIO, password: Secret) -> Opened:
