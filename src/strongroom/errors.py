@@ -51,12 +51,14 @@ class LimitError(StrongroomError):
 class WrongKeyError(StrongroomError):
     """No password or identity fits, as far as the format can tell.
 
-    `identity` says that only an identity would, so that nobody need be asked for a password.
+    `identity` says that only an identity would, so that nobody need be asked for a password; `password` that only a
+    password would, where identities alone were given.
     """
 
-    def __init__(self, message: str, *, identity: bool = False) -> None:
+    def __init__(self, message: str, *, identity: bool = False, password: bool = False) -> None:
         super().__init__(message)
         self.identity = identity
+        self.password = password
 
 
 class TamperedError(StrongroomError):

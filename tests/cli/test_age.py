@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from strongroom.formats.age import bech32
 from tests.cli.running import Desk
 from tests.helpers import tool
 
@@ -184,3 +185,164 @@ def test_rekey_leaves_what_is_damaged(desk: Desk, keys: str) -> None:
     assert desk.names() == before
     desk.seal("a.zip", "x")
     assert desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip").failure[0] == 1
+
+
+def test_a_secret_key_as_an_argument_is_not_shown(desk: Desk, keys: str) -> None:
+    """In place of its file's name, or astray; and the file is what to name instead."""
+    desk.put("x", b"data")
+    key = (desk.folder / "key.txt").read_text().splitlines()[-1]
+    pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nSECRETPART\n"
+    for secret in (key, key.lower(), f"# mine\n{key}\n", pem):
+        for arguments in (
+            ["cat", "-i", secret, "x.age"],
+            ["verify", "--json", "-i", secret, "x.age"],
+            ["seal", "-R", secret, "y.age", "x"],
+        ):
+            done = desk.run(*arguments)
+            code, error, hint = done.failure
+            assert (code, "this is the identity itself" in error, hint) == (2, True, True)
+            assert "with mode 0600" in done.err
+            assert key[16:40].lower() not in done.err.lower()
+        for arguments in (["seal", "y.age", "-r", secret, "x"], ["cat", secret], ["seal", "--format", secret]):
+            done = desk.run(*arguments)
+            assert done.code == 2
+            assert key[16:40].lower() not in (done.err + done.out.decode()).lower()
+            assert "SECRETPART" not in done.err
+    assert keys
+
+
+def test_the_archive_is_not_blamed_for_others(desk: Desk, keys: str) -> None:
+    """Neither for a format that is not rekeyed, nor for keys that age does not use."""
+    desk.put("x", b"data")
+    desk.seal("a.zip", "x")
+    done = desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip")
+    assert (done.failure[0], "only age files" in done.err) == (1, True)
+    for name, kind in (("ec", "ecdsa"), ("ed", "ed25519")):
+        folder = desk.folder / name
+        subprocess.run([tool("ssh-keygen"), "-q", "-t", kind, "-N", "", "-f", folder], check=True)
+    public = (desk.folder / "ec.pub").read_text().strip()
+    for recipient in (bech32.encode("age1yubikey", bytes(33)), public, "junk"):
+        done = desk.run("seal", "-r", recipient, "b.age", "x")
+        assert (done.failure[0], "b.age" in done.err, "another tool" in done.err) == (2, False, False)
+    assert desk.run("seal", "-r", keys, "a.age", "x").code == 0
+    done = desk.run("cat", "-i", "ec", "a.age")
+    code, error, _ = done.failure
+    assert (code, error.startswith("'ec': "), "another tool" in done.err) == (2, True, False)
+    desk.put("cut", (desk.folder / "ed").read_bytes()[:99])
+    code, error, _ = desk.run("cat", "-i", "cut", "a.age").failure
+    assert (code, error.startswith("'cut': ")) == (1, True)
+
+
+def test_public_and_secret_keys_in_each_others_place(desk: Desk, keys: str) -> None:
+    """The error says which it is, and what would be right."""
+    desk.put("x", b"data")
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", desk.folder / "ed"], check=True)
+    desk.put("me.pub", f"  \t\n{keys}\n \r\n".encode())
+    assert desk.run("seal", "-R", "me.pub", "a.age", "x").code == 0
+    for name in ("key.txt", "ed"):
+        code, error, hint = desk.run("seal", "-R", name, "b.age", "x").failure
+        assert (code, "this is a secret identity" in error, hint) == (2, True, True)
+    assert "-R me.pub" in desk.run("seal", "-r", "me.pub", "b.age", "x").err
+    for name in ("me.pub", "ed.pub"):
+        code, error, hint = desk.run("cat", "-i", name, "a.age").failure
+        assert (code, "that is a public key, and an identity is the secret one" in error, hint) == (2, True, True)
+
+
+def test_an_age_file_that_takes_a_password(desk: Desk, keys: str) -> None:
+    """A wrong one does not fit, which is not put on identities; and who gives an identity is asked for a password."""
+    desk.put("x", b"data")
+    desk.put("wrong", b"wrong horse").chmod(0o600)
+    assert desk.run("seal", "--password-file", "pw", "a.age", "x").code == 0
+    code, error, hint = desk.run("cat", "--password-file", "wrong", "a.age").failure
+    assert (code, error, hint) == (3, "a.age: the password does not fit", True)
+    done = desk.run("cat", "-i", "key.txt", "a.age")
+    assert (done.failure[0], "takes a password" in done.err, "--password-file" in done.err) == (3, True, True)
+    terminal = desk.at_terminal("cat", "-i", "key.txt", "a.age")
+    terminal.wait_for("Password for a.age: ")
+    terminal.type("correct horse battery\n")
+    terminal.wait_for("data")
+    assert terminal.end()[0] == 0
+    assert keys
+
+
+def test_what_is_no_archive_is_called_so(desk: Desk, keys: str) -> None:
+    """With an identity, too, which a ZIP does not take: a table, nothing, and an identity in the archive's place."""
+    desk.put("table", b"a,b\n1,2\n")
+    desk.put("empty", b"")
+    desk.put("x", b"data")
+    for name in ("table", "empty"):
+        for arguments in (["cat", "-i", "key.txt", name], ["rekey", "-i", "key.txt", "-r", keys, name]):
+            done = desk.run(*arguments)
+            assert (done.failure[0], "has no identities" in done.err, "no archive" in done.err) == (4, False, True)
+    made(desk, "pq.txt")
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", desk.folder / "ed"], check=True)
+    for name in ("key.txt", "pq.txt", "ed"):
+        for arguments in (["cat", name], ["cat", "-i", "key.txt", name]):
+            code, error, hint = desk.run(*arguments).failure
+            assert (code, "this is an identity file" in error, hint) == (4, True, True)
+    desk.seal("a.zip", "x")
+    assert "has no identities" in desk.run("cat", "-i", "key.txt", "a.zip").failure[1]
+
+
+def test_rekey_to_a_place(desk: Desk, keys: str) -> None:
+    """Not one with the suffix of another format; and standard output is called so."""
+    desk.put("x", b"data")
+    assert desk.run("seal", "-r", keys, "a.zip.age", "x").code == 0
+    before = desk.names()
+    code, error, hint = desk.run("rekey", "-i", "key.txt", "-r", keys, "-o", "a.zip", "a.zip.age").failure
+    assert (code, "'a.zip' says zip" in error, hint) == (2, True, True)
+    assert desk.names() == before
+    done = desk.run("rekey", "-i", "key.txt", "-r", keys, "-o", "-", "a.zip.age")
+    assert done.out.startswith(b"age-encryption.org/v1\n")
+    assert done.err.startswith("rekeyed a.zip.age into standard output\n")
+    desk.put("b.zip.age", done.out)
+    assert desk.run("cat", "-i", "key.txt", "b.zip.age").out == b"data"
+
+
+def test_rekey_asks_for_the_old_password_first(desk: Desk) -> None:
+    """And for the new one once the old one fits."""
+    desk.put("x", b"data")
+    assert desk.run("seal", "--password-file", "pw", "a.age", "x").code == 0
+    terminal = desk.at_terminal("rekey", "a.age")
+    for prompt, answer in (
+        ("Password for a.age: ", "wrong"),
+        ("2 tries left", ""),
+        ("Password for a.age: ", "correct horse battery"),
+        ("New password for a.age: ", PHRASE),
+        ("The same again: ", PHRASE),
+    ):
+        terminal.wait_for(prompt)
+        if answer:
+            terminal.type(f"{answer}\n")
+    code, shown = terminal.end()
+    assert code == 0, shown
+    desk.put("new", PHRASE.encode()).chmod(0o600)
+    assert desk.run("cat", "--password-file", "new", "a.age").out == b"data"
+
+
+def test_a_plain_age_file_takes_no_name(desk: Desk, keys: str) -> None:
+    """Since it keeps none; other formats do."""
+    command = ["--from-command", "--", "printf", "data"]
+    for name, more in (("n.txt.age", ["-"]), ("m.txt.age", command)):
+        done = desk.run("seal", "-r", keys, name, *more, stdin=b"data")
+        assert (done.code, "is not kept" in done.err) == (0, False), done.err
+        assert desk.run("cat", "-i", "key.txt", name, name.removesuffix(".age")).out == b"data"
+    assert desk.run("seal", "-r", keys, "n.zip.age", "-", stdin=b"data").failure[0] == 2
+
+
+def test_an_identity_that_others_can_read(desk: Desk, keys: str) -> None:
+    """It works, with a warning as for a password's file; one that is sealed itself needs none."""
+    desk.put("x", b"data")
+    sealed = made(desk, "key.age", "--classic", "--password-file", "pw")
+    assert desk.run("seal", "-r", keys, "-r", sealed, "a.age", "x").code == 0
+    assert not desk.run("cat", "-i", "key.txt", "a.age").err
+    for name in ("key.txt", "key.age"):
+        (desk.folder / name).chmod(0o644)
+    done = desk.run("cat", "-i", "key.txt", "a.age")
+    assert (done.code, done.out) == (0, b"data")
+    assert done.err == (
+        "strongroom: warning: the identity file 'key.txt' can be read by others (mode 0644): chmod 600 it\n"
+    )
+    assert "can be read by others" in desk.run("rekey", "-i", "key.txt", "-r", sealed, "-o", "b.age", "a.age").err
+    done = desk.run("cat", "-i", "key.age", "--password-file", "pw", "a.age")
+    assert (done.out, done.err) == (b"data", "")

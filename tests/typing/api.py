@@ -186,6 +186,8 @@ def public_keys(recipient: str, key: Secret) -> bytes:
     with strongroom.create("a.zip.age", recipients=[recipient, Path("team.txt")], armor=True) as room:
         room.write("a", b"1")
     strongroom.rekey("a.zip.age", "b.zip.age", identities=[key], new_password="text", verify=True)
+    strongroom.rekey("a.zip.age", identities=[key], new_password=lambda: Secret("text"))
+    strongroom.seal(b"data", "n.txt.age", recipients=[recipient])
     strongroom.rekey("a.zip.age", identities=[Path("key.txt")], ask=lambda _: Secret("text"), recipients=[recipient])
     with strongroom.open("a.zip.age", identities=["AGE-SECRET-KEY-1", key, Path("key.txt")], streaming=True) as read:
         return read.read("a")

@@ -424,7 +424,7 @@ def test_rekey_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
         (whole, ValueError, {"identities": [KEY], "new_password": "p", **to}),
         (whole, ValueError, {"identities": [KEY], "recipients": [OTHER.recipient, CLASSIC.recipient]}),
         (whole, OutputExistsError, {"identities": [KEY], "target": tmp_path / "there", **to}),
-        (b"junk", UnsupportedError, to),
+        (b"junk", FormatError, to),
         (b"age-encryption.org/v1\n", FormatError, {"identities": [KEY], **to}),
         ((tmp_path / "a.zip").read_bytes(), UnsupportedError, {"password": "p", "new_password": "q"}),
     ]
@@ -449,3 +449,39 @@ def test_rekey_through_streams() -> None:
     strongroom.rekey(old, new, identities=[KEY], new_password="p")
     with strongroom.open(new, format="zip.age", password="p") as room:
         assert room.read("a") == b"1"
+
+
+def test_rekey_gets_the_new_password_once_the_old_opens(tmp_path: Path) -> None:
+    """From a function, which is not called before; it does not go with recipients."""
+    path = tmp_path / "a.zip.age"
+    seal(path, {"a": b"1"})
+    calls: list[int] = []
+
+    def new() -> Secret:
+        calls.append(1)
+        return Secret("p")
+
+    with pytest.raises(WrongKeyError):
+        strongroom.rekey(path, identities=[secret(CLASSIC)], new_password=new)
+    with pytest.raises(ValueError):
+        strongroom.rekey(path, identities=[KEY], new_password=new, recipients=[OTHER.recipient])
+    with pytest.raises(ValueError, match="zip"):
+        strongroom.rekey(path, tmp_path / "a.zip", identities=[KEY], new_password=new)
+    assert not calls
+    strongroom.rekey(path, identities=[KEY], new_password=new)
+    with strongroom.open(path, password="p") as room:
+        assert room.read("a") == b"1"
+
+
+def test_data_for_a_plain_age_file_takes_no_name(tmp_path: Path) -> None:
+    """Its name is the file's, and nothing keeps another; elsewhere data needs one."""
+    seal(tmp_path / "n.txt.age", b"data")
+    with strongroom.open(tmp_path / "n.txt.age", identities=[KEY]) as room:
+        assert [entry.name for entry in room] == ["n.txt"]
+        assert room.read("n.txt") == b"data"
+    stream = io.BytesIO()
+    seal(stream, b"data", format="age")
+    with strongroom.open(stream, identities=[KEY]) as room:
+        assert room.read("data") == b"data"
+    with pytest.raises(ValueError, match="needs a name"):
+        seal(tmp_path / "n.zip.age", b"data")

@@ -16,7 +16,7 @@ import click
 
 from strongroom.cli import advice
 from strongroom.cli.failure import Failure, Unsound
-from strongroom.cli.messages import STDOUT, data_json, error, show_warnings
+from strongroom.cli.messages import STDOUT, data_json, error, show_warnings, without_secrets
 from strongroom.cli.options import ARCHIVE, JSON, SETTINGS
 from strongroom.cli.signals import Stopped, raise_on_signals
 from strongroom.errors import FormatError, OutputError, StrongroomError, TamperedError, WrongKeyError
@@ -150,7 +150,11 @@ def _report(ctx: click.Context | None, problem: str, hint: str | None, place: st
     if ctx and ctx.meta.get(JSON):
         with suppress(OSError):  # if it was that very output which failed
             data_json(
-                {"archive": ctx.meta.get(ARCHIVE), "ok": False, "findings": [{"entry": None, "problem": problem}]}
+                {
+                    "archive": ctx.meta.get(ARCHIVE),
+                    "ok": False,
+                    "findings": [{"entry": None, "problem": without_secrets(problem)}],
+                }
             )
     error(place + problem, hint)
 

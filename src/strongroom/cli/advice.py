@@ -80,6 +80,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return "--limit NAME=VALUE changes a bound, for an archive that you trust"
         case WrongKeyError() if failure.identity:
             return "-i FILE opens it with the identity, the secret key, that belongs to one of its recipients"
+        case WrongKeyError() if failure.password:
+            return "--password-file, --password-fd or --password-command gives it; without -i it is asked for"
         case WrongKeyError():
             return (
                 "capitals, spaces and the keyboard's layout count, and in a password file all but a newline at its end"
@@ -90,6 +92,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return "do not use it: get the archive again from where it came, and compare"
         case TruncatedError():
             return "it is cut off, or no archive: get it again from where it came"
+        case FormatError() if notes := getattr(failure, "__notes__", None):
+            return str(notes[0])
         case FormatError():
             return "it is no archive, damaged, or made to do harm: get it again, and open it with no other tool either"
         case _:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import warnings
 from contextlib import contextmanager, suppress
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 STDIN: Final = "standard input"
 STDOUT: Final = "standard output"
+_SECRET: Final = re.compile(
+    r"AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.IGNORECASE | re.DOTALL
+)
+
+
+def is_secret(text: str) -> bool:
+    """Whether an argument has a secret key in it, given in place of the name of its file."""
+    return _SECRET.search(text) is not None
+
+
+def without_secrets(text: str) -> str:
+    """Return `text`, which may quote an argument, without secret keys."""
+    return _SECRET.sub("(a secret key)", text)
 
 
 def printable(text: str) -> str:
@@ -37,14 +51,14 @@ def say(text: str) -> None:
 
 def error(text: str, hint: str | None = None) -> None:
     """Say what went wrong, and what can be done about it."""
-    say(f"strongroom: error: {text}")
+    say(f"strongroom: error: {without_secrets(text)}")
     if hint:
         advise(hint)
 
 
 def advise(hint: str) -> None:
     """Say what can be done."""
-    say(f"strongroom: hint: {hint}")
+    say(f"strongroom: hint: {without_secrets(hint)}")
 
 
 def warn(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -9,6 +10,8 @@ from typing import Final, NamedTuple, get_args
 
 import click
 
+from strongroom.cli.failure import Misuse
+from strongroom.cli.messages import is_secret
 from strongroom.cli.passwords import PasswordOptions
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.units import parse_size
@@ -23,7 +26,24 @@ ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can
 JSON: Final = "strongroom.json"  # whether errors are to be reported as JSON too
 STDIO: Final = "-"
 _DESCRIPTOR: Final = click.IntRange(min=0, max=(1 << 31) - 1)
-PATH: Final = click.Path(readable=False)  # whether it can be read shows when it is, with the reason
+
+
+class PathType(click.Path):
+    """A path; a secret key in its place is refused, before an error that the file is missing would show it."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """See `click.Path`."""
+        if isinstance(value, str) and is_secret(value):
+            message = "this is the identity itself, where the name of a file belongs"
+            raise Misuse(
+                message, hint="put it into a file, with mode 0600, and name that; arguments are seen by all users"
+            )
+        return super().convert(value, param, ctx)
+
+
+PATH: Final = PathType(readable=False)  # whether it can be read shows when it is, with the reason
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], object]:

@@ -87,6 +87,12 @@ def password_for_sealing(options: PasswordOptions, archive: str, what: str = "Pa
     raise Failure(message)
 
 
+def warn_of_readers(what: str, mode: int) -> None:
+    """Warn of a secret's file that others can read."""
+    if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
+        warn(f"{what} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+
+
 def _typeable(password: Secret) -> Secret:
     """Return a password that the recipient can type: refuse line breaks, and warn of spaces that nobody sees."""
     with memoryview(password) as view:
@@ -109,9 +115,7 @@ def _from_file(path: str) -> Secret:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
-                warn(f"{what} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+            warn_of_readers(what, os.fstat(descriptor).st_mode)
             return _not_empty(_read(descriptor, what), what)
         finally:
             os.close(descriptor)

@@ -7,8 +7,8 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -17,12 +17,13 @@ import strongroom
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
-from strongroom.cli.passwords import TRIES
+from strongroom.cli.passwords import TRIES, warn_of_readers
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
 from strongroom.errors import LimitError, StrongroomError, WrongKeyError
 from strongroom.limits import KIB, MIB
 from strongroom.memory.secret import Secret, SecretBuffer
+from strongroom.room.keys import DamagedIdentityError, UnusedIdentityError
 
 if TYPE_CHECKING:
     from strongroom.cli.passwords import PasswordOptions
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Opened = TypeVar("Opened")
 _LARGEST_IDENTITY: Final = 64 * KIB
+_SEALED: Final = (b"age-encryption.org/", b"-----BEGIN AGE")
 
 
 @runtime_checkable
@@ -106,9 +108,16 @@ def with_keys(
     options.password.check(stdin_is_data=archive == STDIO)
     if options.password.identities:
         try:
-            return _identified(archive, options, use)
+            found = _identified(archive, options, use)
         except ValueError as error:  # how the library refuses what are no identities
             raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
+        except UnusedIdentityError as error:
+            hint = "identities are AGE-SECRET-KEY-1..., as keygen writes it, or SSH keys (ssh-ed25519, ssh-rsa)"
+            raise Misuse(str(error), hint=hint) from error
+        except DamagedIdentityError as error:
+            raise Failure(str(error), hint="that file is no whole identity: use a copy that is") from error
+        _check_modes(options.password.identities)
+        return found
     if options.password.given:
         with options.password.take() as password:
             return use(_place(archive), Keys(password))
@@ -139,12 +148,42 @@ def _identified(archive: str, options: ReadingOptions, use: Callable[[str | Bina
             asked: list[str] = []
             try:
                 return use(place, Keys(None, identities, partial(_passphrase, asked)))
-            except WrongKeyError:
+            except WrongKeyError as error:
+                if error.password:
+                    return _asked_instead(archive, partial(_with_password, use, place), error)
                 if not asked or not left:
                     raise
                 with Terminal() as terminal:
                     terminal.say(f"That is not the passphrase; {count(left, 'try', 'tries')} left.")
     raise AssertionError
+
+
+def _check_modes(names: Iterable[str]) -> None:
+    """Warn of identities that others can read, unless a passphrase of age's seals them."""
+    for name in names:
+        with suppress(OSError):
+            if name != STDIO and stat.S_ISREG(mode := Path(name).stat().st_mode) and not _is_sealed(name):
+                warn_of_readers(f"the identity file {name!r}", mode)
+
+
+def _is_sealed(name: str) -> bool:
+    with Path(name).open("rb", buffering=0) as file:
+        return file.read(len(_SEALED[0])).startswith(_SEALED)
+
+
+def _with_password(use: Callable[[str | BinaryIO, Keys], Opened], place: str | BinaryIO, password: Secret) -> Opened:
+    return use(place, Keys(password))
+
+
+def _asked_instead(archive: str, opened: Callable[[Secret], Opened], error: WrongKeyError) -> Opened:
+    """Ask for the password that the archive takes; without a terminal, say with `error` that it takes one."""
+    try:
+        terminal = Terminal()
+    except Misuse:
+        raise error from None
+    with terminal:
+        pass
+    return _asked(archive, opened)
 
 
 def _passphrase(asked: list[str], name: str) -> Secret:

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Misuse
+from strongroom.errors import LimitError, UnsupportedError
 from strongroom.limits import MIB, Limits
 from strongroom.room.keys import read_recipients
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _STDIO: Final = "-"
 _LARGEST: Final = 16 * MIB
+_LONGEST_NAME: Final = 4096  # bytes of a path
+_KINDS: Final = "age1..., age1pq1..., or SSH keys of the types ssh-ed25519 and ssh-rsa"
 
 
 class Recipients(NamedTuple):
@@ -51,11 +55,21 @@ class Recipients(NamedTuple):
         try:
             found = read_recipients(row, given, Limits())
         except ValueError as error:
-            raise Misuse(str(error), hint="`strongroom keygen` makes keys, and shows the public one") from error
+            raise Misuse(str(error), hint=self._advice()) from error
+        except UnsupportedError as error:
+            raise Misuse(str(error), hint=f"recipients are {_KINDS}") from error
+        except LimitError as error:
+            raise Misuse(str(error), hint="a file of recipients has one a line: is it the right file?") from error
         if self and not found:
             message = "standard input has no recipients"
             raise Misuse(message)
         return [str(recipient) for recipient in found], any(recipient.post_quantum for recipient in found)
+
+    def _advice(self) -> str:
+        for text in self.texts:
+            if Path(text).name and len(text) < _LONGEST_NAME and Path(text).is_file():
+                return f"-R {quoted(text)} takes the recipients in that file"
+        return "`strongroom keygen` makes keys, and shows the public one"
 
     def __bool__(self) -> bool:
         return bool(self.texts or self.files)
@@ -64,5 +78,5 @@ class Recipients(NamedTuple):
 def _lines() -> Iterator[str]:
     if sys.stdin is not None:
         for line in sys.stdin.read(_LARGEST).splitlines():
-            if line and not line.startswith("#"):
+            if line.strip() and not line.startswith("#"):
                 yield line

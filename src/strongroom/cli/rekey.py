@@ -11,7 +11,7 @@ import click
 
 import strongroom
 from strongroom.cli.failure import Failure, Misuse
-from strongroom.cli.messages import data_json, say
+from strongroom.cli.messages import STDOUT, data_json, say
 from strongroom.cli.options import (
     PATH,
     SETTINGS,
@@ -33,9 +33,11 @@ from strongroom.cli.recipients import Recipients
 from strongroom.cli.seal import check_password, check_target, stdout
 from strongroom.cli.units import size
 from strongroom.formats import FORMATS
+from strongroom.room.finding import refuse_suffix
 
 if TYPE_CHECKING:
     from strongroom.limits import Limits
+    from strongroom.memory.secret import Secret
 
 _STDOUT: Final = 1
 _EPILOG: Final = """\b
@@ -99,15 +101,29 @@ def command(
         check_target(output, overwrite=overwrite)
     elif not Path(archive).is_symlink() and Path(archive).exists():
         check_target(archive, overwrite=True)
+    try:
+        refuse_suffix(output)
+    except ValueError as error:
+        raise Misuse(str(error), hint="give it the suffix .age, or .zip.age where a ZIP is in it") from error
     to, _ = recipients.take(row)
     options = ReadingOptions(password, False, False, "auto", limits, format_name)  # noqa: FBT003 - in their order
     target = stdout() if output == STDIO else output
+
+    def new_secret() -> Secret:
+        """Ask on the terminal, once the archive is open: who cannot open it need not think of a password."""
+        secret = password_for_sealing(new_password, output or archive, "New password")
+        try:
+            check_password(row, secret)
+        except BaseException:
+            secret.close()
+            raise
+        return secret
+
     with (
-        nullcontext() if to else password_for_sealing(new_password, output or archive, "New password") as secret,
+        new_secret() if new_password.given else nullcontext() as secret,
         Bar("checking, then encrypting", quiet=quiet or as_json) as bar,
     ):
-        if secret is not None:
-            check_password(row, secret)
+        asked = None if to else new_secret
 
         def use(place: str | BinaryIO, keys: Keys) -> bool:
             strongroom.rekey(
@@ -116,7 +132,7 @@ def command(
                 password=keys.password,
                 identities=keys.identities,
                 ask=keys.ask,
-                new_password=secret,
+                new_password=asked if secret is None else secret,
                 recipients=to,
                 format=format_name,
                 overwrite=overwrite,
@@ -150,5 +166,5 @@ def _report(archive: str, output: str | None, *, quiet: bool, as_json: bool) -> 
         data_json(result)
     elif not quiet:
         made = "" if where == STDIO else f", {size(Path(where).stat().st_size)}"
-        say(f"rekeyed {archive}" + (f" into {output}" if output else "") + made)
+        say(f"rekeyed {archive}" + (f" into {STDOUT if output == STDIO else output}" if output else "") + made)
         say("copies of the old one open as before")

@@ -35,7 +35,7 @@ from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_fil
 from strongroom.cli.units import count, rate, size
 from strongroom.errors import OutputExistsError
 from strongroom.formats import FORMATS, Format
-from strongroom.room.finding import format_for
+from strongroom.room.finding import format_for, name_kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +148,7 @@ def command(
         _check_stdout(verify=verify, force=force or armor, as_json=as_json)
     else:
         check_target(archive, overwrite=overwrite)
-    sources = _sources(paths, words, name, archive, password)
+    sources = _sources(paths, words, name, archive, password, kept=name_kept(archive, row.name))
     with (
         nullcontext() if to else password_for_sealing(password, archive) as secret,
         Bar("sealing", quiet=quiet or as_json) as bar,
@@ -243,18 +243,26 @@ def stdout() -> BinaryIO:
 
 
 def _sources(
-    paths: tuple[str, ...], words: tuple[str, ...] | None, name: str | None, archive: str, password: PasswordOptions
+    paths: tuple[str, ...],
+    words: tuple[str, ...] | None,
+    name: str | None,
+    archive: str,
+    password: PasswordOptions,
+    *,
+    kept: str | None,
 ) -> Sources:
     if words is not None:
         if not words or paths:
             message = f"{_FROM_COMMAND} takes a command after --, and no other source"
             raise Misuse(message, hint="strongroom seal dump.zip --name dump.sql --from-command -- pg_dump db")
-        return Command(_named(name, "what a command writes"), words, stdin=password.descriptor != 0)
+        return Command(
+            _named(kept if name is None else name, "what a command writes"), words, stdin=password.descriptor != 0
+        )
     if STDIO in paths:
         if len(paths) > 1:
             message = "standard input is sealed alone, as one entry"
             raise Misuse(message)
-        return Stdin(_named(name, "standard input"))
+        return Stdin(_named(kept if name is None else name, "standard input"))
     if not paths:
         message = "there is nothing to seal: name files or folders, or - for standard input"
         raise Misuse(message)

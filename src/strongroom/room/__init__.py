@@ -22,7 +22,7 @@ from strongroom.room.base import (
     output_for,
     threads_of,
 )
-from strongroom.room.finding import detect, format_for, known, name_of
+from strongroom.room.finding import check_content, detect, format_for, known, name_kept, name_of
 from strongroom.room.reading import ReadRoom
 from strongroom.room.rekeying import rekey
 from strongroom.room.staging import Item, as_ram, ram_tree
@@ -181,6 +181,8 @@ def open(
         _check_policy(manifest, secret)
         source = open_source(path, limits)
         row = known(format) if format else detect(source, path)
+        if identities and not row.keys and not format:
+            check_content(source, row, limits)
         own = keys.own_keys(row, identities, secret, ask, limits)
         guard = make_guard(manifest, secret, row, limits)
         options = ReaderOptions(
@@ -227,7 +229,7 @@ def seal(
 ) -> None: ...
 @overload
 def seal(
-    source: Data, path: str | os.PathLike[str] | BinaryIO, *, name: str, **options: Unpack[CreateOptions]
+    source: Data, path: str | os.PathLike[str] | BinaryIO, *, name: str | None = ..., **options: Unpack[CreateOptions]
 ) -> None: ...
 def seal(
     source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data,
@@ -239,14 +241,16 @@ def seal(
     """Seal `source` into an archive at `path`, in one call; options and errors as for `create`.
 
     `source` is a mapping of names to data, a RamFS or a `pathlib.Path` of a file or of a folder, whose tree is taken,
-    or one object (bytes, a binary file, an iterable of bytes) that goes under `name`.
+    or one object (bytes, a binary file, an iterable of bytes) that goes under `name`. A plain age file keeps no name,
+    and takes none.
     """
     try:
         secret = None if (password := options.pop("password", None)) is None else Secret(password)
     finally:
         password = None  # as in `create`
     try:
-        items = list(_items(source, name))  # before a hidden file of ours can be among them
+        kept = name_kept(path, options.get("format"))
+        items = list(_items(source, name, kept))  # before a hidden file of ours can be among them
         _refuse_own(source, path)
         options["password"] = secret
         room = create(path, **options)
@@ -283,7 +287,7 @@ def unseal(path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOption
 
 
 def _items(
-    source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data, name: str | None
+    source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data, name: str | None, default: str | None
 ) -> Iterator[Item | tuple[str, Data]]:
     ram = as_ram(source)
     if ram is not None and name is None:
@@ -295,11 +299,11 @@ def _items(
     elif isinstance(source, (str, Mapping)) or ram is not None:
         message = "source is a mapping of names to data, a RamFS, a pathlib.Path, or bytes with a name"
         raise TypeError(message)
-    elif name is None:
+    elif name is None and default is None:
         message = "data needs a name"
         raise ValueError(message)
     else:
-        yield name, cast("Data", source)
+        yield cast("str", default if name is None else name), cast("Data", source)
 
 
 def _refuse_own(source: object, path: object) -> None:

@@ -6,17 +6,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from strongroom.formats import FORMATS, Format
+from strongroom.errors import FormatError, StrongroomError
+from strongroom.formats import FORMATS, Format, ReaderOptions
 from strongroom.limits import KIB
 from strongroom.names import fault
 from strongroom.source import read
 
 if TYPE_CHECKING:
+    from strongroom.limits import Limits
     from strongroom.source import Source
 
 _PROGRAMS: Final = b"MZ", b"\x7fELF", b"#!"  # which a self-extracting archive starts with
 _HEAD: Final = 4 * KIB
 _SUFFIX: Final = ".age"
+_NAMELESS: Final = "data"
+_IDENTITY: Final = b"AGE-SECRET-KEY-1", b"AGE-SECRET-KEY-PQ-1"
+_PRIVATE_KEY: Final = b"-----BEGIN ", b"PRIVATE KEY-----"
 
 
 def format_for(path: object, name: str | None) -> Format:
@@ -54,7 +59,47 @@ def detect(source: Source, path: object) -> Format:
         for row in FORMATS.values():
             if row.is_behind_program(source):
                 return row
+    if _is_identity(head):
+        message = "this is an identity file, a secret key, and no archive"
+        error = FormatError(message)
+        error.add_note("-i FILE names the identity, and the archive that it opens stands by itself")
+        raise error
     return next(row for row in FORMATS.values() if row.from_end)
+
+
+def check_content(source: Source, row: Format, limits: Limits) -> None:
+    """Raise `FormatError` where `source` is no archive of the format that `detect` fell back on."""
+    options = ReaderOptions(password=None, legacy=False, allow_plaintext=False, limits=limits, threads=1)
+    try:
+        row.reader(source, options).close()
+    except FormatError:
+        raise
+    except StrongroomError:  # it is one, and takes a key or more than is done here
+        pass
+
+
+def refuse_suffix(path: object) -> None:
+    """Raise `ValueError` for a path by whose suffix an age file would be taken for something else."""
+    name = (_text(path) or "").lower()
+    row = next((row for row in FORMATS.values() if name.endswith(row.suffixes)), None)
+    if row is not None and not row.keys:
+        message = f"what is rekeyed is an age file, and the suffix of {_text(path)!r} says {row.name}"
+        raise ValueError(message)
+
+
+def name_kept(path: object, name: str | None) -> str | None:
+    """Return the name that an entry has anyway in a format that keeps none, which is the file's less .age; else None.
+
+    `name` is that of the format, as for `format_for`.
+    """
+    try:
+        row = format_for(path, name)
+    except ValueError:
+        return None
+    if not row.single:
+        return None
+    name = name_of(path)
+    return (name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name) or _NAMELESS
 
 
 def name_of(path: object) -> str:
@@ -62,6 +107,15 @@ def name_of(path: object) -> str:
     name = Path(_text(path) or _text(getattr(path, "name", None)) or "").name
     stem = name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
     return "" if fault(stem) else name
+
+
+def _is_identity(head: bytes) -> bool:
+    start, end = _PRIVATE_KEY
+    first = head.split(b"\n", 1)[0].rstrip()
+    if first.startswith(start) and first.endswith(end):
+        return True
+    lines = (line for line in head.splitlines() if line.strip() and not line.startswith(b"#"))
+    return next(lines, b"").upper().startswith(_IDENTITY)
 
 
 def _text(path: object) -> str | None:

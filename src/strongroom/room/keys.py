@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, cast
 
-from strongroom.errors import LimitError, WrongKeyError
+from strongroom.errors import FormatError, LimitError, UnsupportedError, WrongKeyError
 from strongroom.limits import MIB, Limits
 from strongroom.memory.secret import Secret, SecretBuffer
 from strongroom.source import open_source, read
@@ -24,7 +24,16 @@ Identities = str | SecretBuffer | os.PathLike[str]
 Ask = Callable[[str], Secret]
 """Gives the passphrase of an identity's file, which it is told the name of."""
 
+NOT_BOTH: Final = "an archive is sealed with a password or to recipients, not both"
 _LARGEST: Final = 16 * MIB  # as age has it
+
+
+class UnusedIdentityError(UnsupportedError):
+    """An identity of a kind that is not used here. It is not the archive that is at fault."""
+
+
+class DamagedIdentityError(FormatError):
+    """An identity's file that is damaged, likewise."""
 
 
 def check_many(given: object, what: str) -> None:
@@ -81,8 +90,7 @@ def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.P
         message = f"{row.name} has no recipients, only a password"
         raise ValueError(message)
     if recipients and secret is not None:
-        message = "an archive is sealed with a password or to recipients, not both"
-        raise ValueError(message)
+        raise ValueError(NOT_BOTH)
     if secret is not None:
         return ()
     if not recipients:
@@ -156,6 +164,12 @@ def _named(row: Format, source: Source, name: str, ask: Ask, limits: Limits) -> 
             raise
         message = f"the passphrase does not open {name!r}"
         raise WrongKeyError(message) from None
+    except UnsupportedError as error:
+        message = f"{name!r}: {error}"
+        raise UnusedIdentityError(message) from error
+    except FormatError as error:
+        message = f"{name!r}: {error}"
+        raise DamagedIdentityError(message) from error
 
 
 class SecretSource:

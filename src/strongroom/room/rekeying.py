@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from strongroom.errors import UnsupportedError
 from strongroom.formats import ReaderOptions, WriterOptions
@@ -12,12 +12,12 @@ from strongroom.limits import Limits
 from strongroom.memory.secret import Secret
 from strongroom.room import keys
 from strongroom.room.base import Meter, Progress, output_for, threads_of
-from strongroom.room.finding import detect, known
+from strongroom.room.finding import check_content, detect, known, refuse_suffix
 from strongroom.room.rereading import Hashed
 from strongroom.source import open_source, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Buffer
 
@@ -36,7 +36,7 @@ def rekey(
     password: str | Buffer | None = None,
     identities: Iterable[keys.Identities] = (),
     ask: keys.Ask | None = None,
-    new_password: str | Buffer | None = None,
+    new_password: str | Buffer | Callable[[], Secret] | None = None,
     recipients: Iterable[str | os.PathLike[str]] = (),
     format: str | None = None,
     overwrite: bool = False,
@@ -54,7 +54,8 @@ def rekey(
     done for age files (.age, .zip.age).
 
     password, identities, ask  open it as it is now, as for `open`; so do `format` and `limits`
-    recipients, new_password   open it from now on, as for `create`
+    recipients, new_password   open it from now on, as for `create`; a function is called for the new password, in a
+                               `Secret`, once it is clear that the old keys open the file
     overwrite                  replace a `target` that is there
     verify                     read it again from the disk, as for `create`
     armor                      write text; by default where it was text
@@ -66,7 +67,10 @@ def rekey(
     with ExitStack() as stack:
         try:
             old = None if password is None else stack.enter_context(Secret(password))
-            new = None if new_password is None else stack.enter_context(Secret(new_password))
+            later = new_password if callable(new_password) else None
+            new = None
+            if new_password is not None and later is None:
+                new = stack.enter_context(Secret(cast("str | Buffer", new_password)))
         finally:
             del password, new_password  # tracebacks that show local variables would show them
         limits = limits or Limits()
@@ -80,32 +84,29 @@ def rekey(
         elif target is source and not isinstance(source, (str, os.PathLike)):
             message = "a stream is not written over while it is read: give another one as target"
             raise ValueError(message)
+        refuse_suffix(target)
         opened = open_source(source, limits)
         stack.callback(opened.close)
         row = known(format) if format else detect(opened, source)
         if not row.keys:
+            check_content(opened, row, limits)
             message = f"a {row.name} archive is not rekeyed: seal what is in it anew"
-            raise UnsupportedError(message)
-        to = _new_keys(row, new, recipients)
+            error = UnsupportedError(message)
+            error.add_note("only age files (.age, .zip.age) are rekeyed; this one is as it was")
+            raise error
+        to = _new_keys(row, new, recipients, later=later is not None)
         own = keys.own_keys(row, identities, old, ask, limits)
         stack.callback(keys.close, own)
-        writing = WriterOptions(
-            password=new,
-            compression=row.compressions[0],
-            level=None,
-            threads=threads,
-            patchable=False,
-            random=os.urandom,
-            recipients=to,
-            armored=_is_text(opened) if armor is None else armor,
-        )
-        envelope = row.envelope(writing)
-        stack.callback(envelope.close)
         reading = ReaderOptions(
             password=old, legacy=False, allow_plaintext=False, limits=limits, threads=threads, identities=own
         )
         payload = row.payload(opened, reading)
         stack.callback(payload.close)
+        if later is not None:
+            new = stack.enter_context(later())
+            row.check_password(new)
+        envelope = row.envelope(_writing(row, new, to, threads, armored=_is_text(opened) if armor is None else armor))
+        stack.callback(envelope.close)
         meter = Meter(progress, 2 * payload.size)
         payload.check(meter.tick)
         output = output_for(where, threads, overwrite=overwrite or target is None, verify=verify)
@@ -116,7 +117,28 @@ def rekey(
             raise
 
 
-def _new_keys(row: Format, new: Secret | None, recipients: Iterable[str | os.PathLike[str]]) -> tuple[Recipient, ...]:
+def _writing(
+    row: Format, new: Secret | None, to: tuple[Recipient, ...], threads: int, *, armored: bool
+) -> WriterOptions:
+    return WriterOptions(
+        password=new,
+        compression=row.compressions[0],
+        level=None,
+        threads=threads,
+        patchable=False,
+        random=os.urandom,
+        recipients=to,
+        armored=armored,
+    )
+
+
+def _new_keys(
+    row: Format, new: Secret | None, recipients: Iterable[str | os.PathLike[str]], *, later: bool
+) -> tuple[Recipient, ...]:
+    if later:
+        if tuple(recipients):
+            raise ValueError(keys.NOT_BOTH)
+        return ()
     to = keys.new_keys(row, new, recipients)
     if new is not None:
         row.check_password(new)

@@ -18,6 +18,7 @@ _BEGINNING: Final = 24  # what of a line says its kind
 _PLUGIN: Final = "age-plugin-"
 _MOST_TRIES: Final = 1 << 13  # of 0.1 ms with X25519: a header has room for three times as many stanzas
 _MOST: Final = 1 << 12  # identities in a file, each in memory of its own
+_PUBLIC: Final = (b"age1", b"ssh-", b"sk-ssh-", b"ecdsa-sha2-")
 _PEM: Final = b"-----BEGIN "
 LARGEST_FILE: Final = 1 << 20
 """Of a file of identities; one takes a line of 80 bytes."""
@@ -70,6 +71,7 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
     """
     passphrase.check_alone(header.stanzas)
     tries = 0
+    identities = tuple(identities)
     with keys.slots() as slots:
         for identity in identities:
             own = [stanza for stanza in header.stanzas if stanza.kind == identity.kind]
@@ -81,8 +83,11 @@ def unwrap(header: Header, identities: Iterable[Identity], file_key: memoryview)
                 return
     kinds = ", ".join(sorted({stanza.kind for stanza in header.stanzas if stanza.kind.replace("-", "").isalnum()})[:5])
     if any(stanza.kind == passphrase.KIND for stanza in header.stanzas):
-        message = "no identity fits: the file takes a password, and this one is not it, or there is none"
-        raise WrongKeyError(message)
+        if any(identity.kind == passphrase.KIND for identity in identities):
+            message = "the password does not fit"
+            raise WrongKeyError(message)
+        message = "no identity fits: the file takes a password"
+        raise WrongKeyError(message, password=True)
     message = f"no identity fits; the file is encrypted to recipients of other kinds or keys ({kinds})"
     raise WrongKeyError(message, identity=True)
 
@@ -92,6 +97,9 @@ def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:
 
     Raises `ValueError`, which does not show the line, and `UnsupportedError` for a plugin's.
     """
+    if bytes(text[: len(_PUBLIC[-1])]).startswith(_PUBLIC):
+        message = "that is a public key, and an identity is the secret one"
+        raise ValueError(message)
     if len(text) < _BEGINNING:
         message = "a line is no identity"
         raise ValueError(message)

@@ -19,6 +19,7 @@ LARGEST_FILE: Final = 16 << 20
 """Bytes of a file of keys, as in age (cmd/age/parse.go, parseRecipientsFile)."""
 LONGEST_LINE: Final = 8 << 10
 _IDENTITIES: Final = ("age-secret-key-", "age-plugin-", "-----begin")
+_MIXED_UP: Final = "this is a secret identity, and not the recipient that belongs to it: never pass it on"
 _NATIVE: Final = "age1"
 _PRE_QUANTUM: Final = "would give up what the post-quantum recipients are for"
 
@@ -45,9 +46,8 @@ def parse(text: str) -> Recipient:
     Raises `ValueError`, and `UnsupportedError` for a plugin's.
     """
     text = text.strip()
-    if text.lower().startswith(_IDENTITIES):
-        message = "this is a secret identity, and not the recipient that belongs to it: never pass it on"
-        raise ValueError(message)
+    if _is_identity(text):
+        raise ValueError(_MIXED_UP)
     if text.startswith("ssh-") or ssh.key_type(text) is not None:
         return ssh.parse_recipient(text)
     if not text.startswith(_NATIVE):
@@ -96,7 +96,8 @@ def parse_file(data: bytes, name: str) -> list[Recipient]:
                 message = f"{name!r}, line {number}: SSH keys of type {kind!r} are left out"
                 warnings.warn(message, StrongroomWarning, stacklevel=2)
         except ValueError:
-            message = f"{name!r}, line {number}: no recipient"
+            what = _MIXED_UP if _is_identity(bytes(line[:LONGEST_LINE]).decode(errors="replace")) else "no recipient"
+            message = f"{name!r}, line {number}: {what}"
             raise ValueError(message) from None
     if not found:
         message = f"{name!r} has no recipients"
@@ -112,7 +113,7 @@ def lines(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         line, start, number = data[start:end], end + 1, number + 1
         if line and line[-1] == 0x0D:  # noqa: PLR2004 - CR
             line = line[:-1]
-        if line and line[0] != ord("#"):
+        if any(byte not in b" \t" for byte in line) and line[0] != ord("#"):
             yield number, line
 
 
@@ -135,6 +136,10 @@ def make_header(recipients: Sequence[Recipient], file_key: memoryview, random: C
     check(recipients)
     stanzas = tuple(recipient.wrap(file_key, random) for recipient in recipients)
     return Header(stanzas, keys.header_mac(stanzas, file_key))
+
+
+def _is_identity(text: str) -> bool:
+    return text.strip().lower().startswith(_IDENTITIES)
 
 
 def _key(text: str, size: int, kind: Callable[[bytes], _Key]) -> _Key:
