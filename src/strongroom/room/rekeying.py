@@ -75,15 +75,7 @@ def rekey(
             del password, new_password  # tracebacks that show local variables would show them
         limits = limits or Limits()
         threads = threads_of(threads)
-        where = target
-        if where is None:
-            if not isinstance(source, (str, os.PathLike)):
-                message = "what comes from a stream takes a target"
-                raise ValueError(message)
-            where = source
-        elif target is source and not isinstance(source, (str, os.PathLike)):
-            message = "a stream is not written over while it is read: give another one as target"
-            raise ValueError(message)
+        where = _where(source, target)
         refuse_suffix(target)
         opened = open_source(source, limits)
         stack.callback(opened.close)
@@ -115,6 +107,21 @@ def rekey(
         except BaseException:
             output.discard()
             raise
+
+
+def _where(
+    source: str | os.PathLike[str] | BinaryIO, target: str | os.PathLike[str] | BinaryIO | None
+) -> str | os.PathLike[str] | BinaryIO:
+    """Return where the new archive goes."""
+    if isinstance(source, (str, os.PathLike)):
+        return source if target is None else target
+    if target is None:
+        message = "what comes from a stream takes a target"
+        raise ValueError(message)
+    if target is source:
+        message = "a stream is not written over while it is read: give another one as target"
+        raise ValueError(message)
+    return target
 
 
 def _writing(
