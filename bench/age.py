@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final, Protocol, cast
 
 from bench import age_calls, data, limits
-from bench.measure import Case, Setting, speed, warm
+from bench.measure import MIB, Case, Setting, speed, timed, warm
 from bench.peers import PASSWORD, Strongroom, drain, need, program
 from bench.pipes import peak_of
 
@@ -167,6 +167,31 @@ def age(setting: Setting) -> Iterator[Case]:
 
 def _write(content: bytes) -> Callable[[Path], None]:
     return lambda target: limits.write(target, content, sync=False)
+
+
+def inside(setting: Setting) -> Iterator[Case]:
+    """A zip.age: zstd beside a ZIP's own, and a piece out of the middle of one of eight times the size."""
+    content = data.csv(setting.size)
+
+    def seal(name: str, recipient: str) -> tuple[float]:
+        archive = setting.fresh(name)
+        warm(setting, setting.size)
+        figure = speed(setting.size, partial(age_calls.seal_csv, archive, content, recipient))
+        archive.unlink()
+        return figure
+
+    yield Case("strongroom", ("zip-age-zstd",), partial(seal, "records.zip.age", RECIPIENT))
+    yield Case("strongroom, .zip", ("zip-age-zstd",), partial(seal, "records.zip", ""))
+    key, large = setting.fresh("key"), setting.fresh("large.zip.age")
+    key.write_text(f"{IDENTITY}\n")
+    block = data.noise(MIB)
+
+    def middle() -> tuple[float]:
+        if not large.exists():
+            age_calls.seal_large(large, (block for _ in range(8 * setting.size // MIB)), RECIPIENT)
+        return (1000 * age_calls.read_middle(large, key, timed),)
+
+    yield Case("strongroom", ("zip-age-middle",), middle)
 
 
 def memory(setting: Setting) -> Iterator[Case]:

@@ -1,79 +1,71 @@
-"""The calls of strongroom that are measured for age; run as a program, it seals its standard input.
-
-It stands on the format's own layer, `Envelope` and `Payload`, with the output and the source that a Room takes.
-"""
+"""The calls of strongroom that are measured for age; run as a program, it seals its standard input."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from strongroom.flow import chunks_of, default_threads
-from strongroom.formats import ReaderOptions
-from strongroom.formats.age.envelope import Envelope
-from strongroom.formats.age.given import given_identities, given_recipients
-from strongroom.formats.age.passphrase import ScryptRecipient
-from strongroom.formats.age.reader import Reader
-from strongroom.formats.age.recipients import Recipient
-from strongroom.limits import Limits
-from strongroom.memory.secret import Secret
-from strongroom.output import FileOutput
-from strongroom.source import open_source
+import strongroom
 
 
-def seal(target: Path, data: bytes | BinaryIO, recipient: str, password: Secret | None = None) -> None:
-    """Encrypt to a recipient, or with a password; durably, as `create` does."""
-    keys: tuple[Recipient, ...] = given_recipients([recipient] if recipient else [], Limits())
-    if password is not None:
-        keys = (ScryptRecipient(password),)
-    output = FileOutput(target, overwrite=True, threads=default_threads())
-    try:
-        with closing(Envelope(keys, os.urandom, default_threads())) as envelope:
-            for chunk in chunks_of(data):
-                output.write(envelope.take(chunk))
-            output.write(envelope.finish())
-        output.finish()
-        output.publish()
-    finally:
-        output.discard()
-
-
-@contextmanager
-def _reader(source: Path, identity: Path, *, streaming: bool) -> Iterator[Reader]:
-    with ExitStack() as stack:
-        own = given_identities(identity, Limits())
-        for one in own:
-            stack.callback(one.close)
-        options = ReaderOptions(
-            password=None, legacy=False, allow_plaintext=False, limits=Limits(), threads=default_threads(),
-            identities=own, streaming=streaming,
-        )  # fmt: skip
-        yield stack.enter_context(closing(Reader(stack.enter_context(closing(open_source(source, Limits()))), options)))
+def seal(target: Path, data: bytes | BinaryIO, recipient: str, password: strongroom.Secret | None = None) -> None:
+    """Encrypt to a recipient, or with a password."""
+    recipients = [recipient] if recipient else []
+    with strongroom.create(target, format="age", recipients=recipients, password=password, overwrite=True) as room:
+        room.write("data", data)
 
 
 def open_file(source: Path, target: Path, identity: Path, *, streaming: bool = False) -> None:
     """Decrypt into a file: after a check of the whole, or each chunk once it is authenticated."""
-    with _reader(source, identity, streaming=streaming) as reader, target.open("wb", buffering=0) as file:
-        for piece in reader.chunks(reader.entries[0]):
+    with (
+        strongroom.open(source, format="age", identities=[identity], streaming=streaming) as room,
+        target.open("wb", buffering=0) as file,
+    ):
+        for piece in room.chunks(room.entries[0].name):
             file.write(piece)
 
 
 def open_memory(source: Path, identity: Path, memory: Callable[[int], bytearray]) -> int:
     """Decrypt into memory that the caller owns; return the size."""
-    with _reader(source, identity, streaming=False) as reader:
-        (entry,) = reader.entries
-        with memoryview(memory(entry.size)) as view:
-            reader.fill(entry, view)
-        return entry.size
+    with strongroom.open(source, format="age", identities=[identity]) as room:
+        (entry,) = room.entries
+        return room.read_into(entry.name, memory(entry.size))
+
+
+def seal_csv(target: Path, data: bytes, recipient: str) -> None:
+    """Seal a table into a ZIP with zstd: to a recipient, or, as what that is measured against, with a password."""
+    keys = {"recipients": [recipient]} if recipient else {"password": "correct horse"}
+    with strongroom.create(target, compression="zstd", overwrite=True, **keys) as room:  # type: ignore[arg-type]
+        room.write("records.csv", data)
+
+
+def seal_large(target: Path, pieces: Iterable[bytes], recipient: str) -> None:
+    """Seal an entry as it is."""
+    with strongroom.create(target, compression="store", recipients=[recipient]) as room:
+        room.write("noise", pieces)
+
+
+def read_middle(source: Path, identity: Path, seconds: Callable[[Callable[[], object]], float]) -> float:
+    """Read 1 MiB out of the middle of a stored entry, and return the time that takes once the archive is open."""
+    buffer = bytearray(1 << 20)
+    with strongroom.open(source, identities=[identity]) as room:
+        (entry,) = room.entries
+
+        def middle() -> None:
+            with room.open(entry.name, "rb") as file:
+                file.seek(entry.size // 2)
+                file.readinto(buffer)
+
+        return seconds(middle)
 
 
 def main(target: str, recipient: str, password_file: str = "") -> None:
     """Seal standard input."""
-    password = Secret.take(bytearray(Path(password_file).read_bytes().rstrip(b"\n"))) if password_file else None
+    password = None
+    if password_file:
+        password = strongroom.Secret.take(bytearray(Path(password_file).read_bytes().rstrip(b"\n")))
     seal(Path(target), sys.stdin.buffer, recipient, password)
 
 

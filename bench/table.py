@@ -72,6 +72,8 @@ WORKS: Final = {
     "age-seal-memory": Work("age: X25519, random data, memory to file", "MB/s", at_least(age=1.5, pyrage=2)),
     "age-open-file": Work("age: decrypt, file to file", "MB/s", at_least(age=1.5, pyrage=2)),
     "age-open-memory": Work("age: decrypt, file to memory", "MB/s", at_least(age=1.5, pyrage=2)),
+    "zip-age-zstd": Work("zip.age: zstd, CSV, write", "MB/s", {"strongroom, .zip": Target(">=", 0.8)}),
+    "zip-age-middle": Work("zip.age: 1 MiB out of {large}, once open", "ms", at_most(strongroom=20)),
     "age-memory-keys": Work("age: peak memory, {large} through a pipe", "MiB", at_most(strongroom=100)),
     "age-memory-password": Work("age: the same with a password", "MiB", at_most(strongroom=350)),
     "left-secrets": Work("passwords and keys left in memory", "copies", at_most(strongroom=0)),

@@ -9,6 +9,7 @@ from typing import Final
 
 from bench import data, leftovers, limits, pipes
 from bench.age import age
+from bench.age import inside as zip_age
 from bench.age import memory as age_memory
 from bench.measure import Case, Setting, prepare, speed, warm, written
 from bench.peers import TOOLS, TOOLS_7Z, Load, PyzipperPieces, StrongroomStream, Tool
@@ -179,6 +180,7 @@ GROUPS: Final = (
     (("7z-entries",), entries_7z),
     (("7z-memory",), pipes.memory_7z),
     (("age-seal-file", "age-seal-memory", "age-open-file", "age-open-memory"), age),
+    (("zip-age-zstd", "zip-age-middle"), zip_age),
     (("age-memory-keys", "age-memory-password"), age_memory),
     (("left-secrets", "left-plaintext"), leftovers.left),
 )
