@@ -44,21 +44,21 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error."""
+    """Write a line to standard error. It may quote an argument, and so a secret key given in the wrong place."""
     with suppress(OSError):  # who closed standard error wants to hear nothing
-        print(printable(text), file=sys.stderr or _nowhere(), flush=True)
+        print(printable(without_secrets(text)), file=sys.stderr or _nowhere(), flush=True)
 
 
 def error(text: str, hint: str | None = None) -> None:
     """Say what went wrong, and what can be done about it."""
-    say(f"strongroom: error: {without_secrets(text)}")
+    say(f"strongroom: error: {text}")
     if hint:
         advise(hint)
 
 
 def advise(hint: str) -> None:
     """Say what can be done."""
-    say(f"strongroom: hint: {without_secrets(hint)}")
+    say(f"strongroom: hint: {hint}")
 
 
 def warn(text: str) -> None:

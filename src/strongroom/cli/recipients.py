@@ -10,7 +10,6 @@ from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Misuse
 from strongroom.errors import LimitError, UnsupportedError
 from strongroom.limits import MIB, Limits
-from strongroom.room.keys import read_recipients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,18 +48,20 @@ class Recipients(NamedTuple):
 
         Raises `Misuse`.
         """
+        if not self:  # a format need not have any
+            return [], False
         given: list[str | Path] = [*self.texts]
         for file in self.files:
             given += _lines() if file == _STDIO else [Path(file)]
         try:
-            found = read_recipients(row, given, Limits())
+            found = row.read_recipients(given, Limits())
         except ValueError as error:
             raise Misuse(str(error), hint=self._advice()) from error
         except UnsupportedError as error:
             raise Misuse(str(error), hint=f"recipients are {_KINDS}") from error
         except LimitError as error:
             raise Misuse(str(error), hint="a file of recipients has one a line: is it the right file?") from error
-        if self and not found:
+        if not found:
             message = "standard input has no recipients"
             raise Misuse(message)
         return [str(recipient) for recipient in found], any(recipient.post_quantum for recipient in found)

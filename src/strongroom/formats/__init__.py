@@ -15,7 +15,7 @@ from strongroom.formats import composed
 from strongroom.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from typing_extensions import Buffer
@@ -291,13 +291,9 @@ class Format(NamedTuple):
         """Open an envelope; raises `WrongKeyError` and other `StrongroomError`s."""
         return cast("Enveloped", self._load("reader").open_payload(source, options))
 
-    def recipient(self, text: str) -> Recipient:
-        """Read a recipient; raises `ValueError`, `UnsupportedError`."""
-        return cast("Recipient", self._load("recipients").parse(text))
-
-    def recipients_in(self, data: bytes, name: str) -> list[Recipient]:
-        """Read a file of recipients, which errors call `name`; raises the same."""
-        return cast("list[Recipient]", self._load("recipients").parse_file(data, name))
+    def read_recipients(self, given: Iterable[Any], limits: Limits) -> tuple[Recipient, ...]:
+        """Read recipients, text or paths of files of them; raises as `given.given_recipients`."""
+        return cast("tuple[Recipient, ...]", self._load("given").given_recipients(given, limits))
 
     def identities_in(self, source: Source, name: str, ask: Callable[[], Secret], limits: Limits) -> list[Identity]:
         """Read a file of identities; `ask` gives the passphrase of one that has one. See `envelope.open_identities`."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, cast
 
-from strongroom.errors import FormatError, LimitError, UnsupportedError, WrongKeyError
-from strongroom.limits import MIB, Limits
+from strongroom.errors import FormatError, UnsupportedError, WrongKeyError
+from strongroom.limits import Limits
 from strongroom.memory.secret import Secret, SecretBuffer
-from strongroom.source import open_source, read
+from strongroom.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ Ask = Callable[[str], Secret]
 """Gives the passphrase of an identity's file, which it is told the name of."""
 
 NOT_BOTH: Final = "an archive is sealed with a password or to recipients, not both"
-_LARGEST: Final = 16 * MIB  # as age has it
 
 
 class UnusedIdentityError(UnsupportedError):
@@ -41,24 +40,6 @@ def check_many(given: object, what: str) -> None:
     if isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, SecretBuffer)):
         message = f"{what} are several, in a list or a tuple"
         raise TypeError(message)
-
-
-def read_recipients(row: Format, given: Iterable[str | os.PathLike[str]], limits: Limits) -> tuple[Recipient, ...]:
-    """Return recipients; a path is that of a file with one a line. Raises `ValueError`, `UnsupportedError`."""
-    found: list[Recipient] = []
-    for one in given:
-        if isinstance(one, str):
-            found.append(row.recipient(one))
-            continue
-        if not isinstance(cast("object", one), os.PathLike):
-            message = f"a recipient is text, or the path of a file with some, not {type(one).__name__}"
-            raise TypeError(message)
-        with closing(open_source(one, limits)) as source:
-            if source.size > _LARGEST:
-                message = f"{os.fspath(one)!r} has more than {_LARGEST} bytes"
-                raise LimitError(message)
-            found += row.recipients_in(read(source, 0, source.size), os.fsdecode(one))
-    return tuple(found)
 
 
 def read_identities(row: Format, given: Iterable[Identities], ask: Ask, limits: Limits) -> tuple[Identity, ...]:
@@ -96,7 +77,7 @@ def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.P
     if not recipients:
         message = f"{row.name} needs a password" + " or recipients" * row.keys
         raise ValueError(message)
-    return read_recipients(row, recipients, Limits())
+    return row.read_recipients(recipients, Limits())
 
 
 def own_keys(
