@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from strongroom.limits import Limits
 
+_WORTH_A_LIBRARY: Final = 1 << 16  # bytes, of a CRC-32
 _RAW_DEFLATE: Final = -15  # zlib's sign for "no header", with the 32 KiB window that the format has
 _LZMA_PROPERTIES: Final = struct.Struct("<BI")
 _ALONE_HEADER: Final = struct.Struct("<BIq")  # of an .lzma file (liblzma's lzma-file-format.txt)
@@ -211,6 +212,17 @@ def _inflate(request: Request) -> Decoder:  # noqa: ARG001
     from isal import igzip_lib  # noqa: PLC0415
 
     return cast("Decoder", igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE))
+
+
+def crc32(data: memoryview, before: int = 0) -> int:
+    """Return the CRC-32 of `data`, which follows what has the CRC-32 `before`. RFC 1952, 8; APPNOTE 4.4.7."""
+    if len(data) < _WORTH_A_LIBRARY:
+        return zlib.crc32(data, before)
+    from isal import isal_zlib  # noqa: PLC0415 - for large data; ten times as fast
+
+    library: Any = isal_zlib
+    crc: int = library.crc32(data, before)
+    return crc
 
 
 # Zstandard (RFC 8878)

@@ -6,12 +6,12 @@ import ctypes
 from typing import TYPE_CHECKING, Final
 
 from strongroom.memory.huge import back_with_huge_pages
+from strongroom.memory.returned import HEAD
 from strongroom.memory.secret import wipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HEAD: Final = bytes.__basicsize__ - 1  # of CPython's object, before its data; the 1 is a zero at the end
 _SMALL: Final = 1 << 15  # below it a copy costs nothing, and bytes may be shared objects
 _new: Final = ctypes.pythonapi.PyBytes_FromStringAndSize
 _new.argtypes, _new.restype = (ctypes.c_void_p, ctypes.c_ssize_t), ctypes.py_object
@@ -30,7 +30,7 @@ def given_bytes(size: int, fill: Callable[[memoryview], object]) -> bytes:
             finally:
                 wipe(view)
     value: bytes = _new(None, size)
-    memory = (ctypes.c_ubyte * size).from_address(id(value) + _HEAD)
+    memory = (ctypes.c_ubyte * size).from_address(id(value) + HEAD)
     with memoryview(memory) as raw, raw.cast("B") as view:
         back_with_huge_pages(view)
         try:

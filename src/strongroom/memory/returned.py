@@ -6,7 +6,7 @@ import ctypes
 import sys
 from typing import Final
 
-_HEAD: Final = bytes.__basicsize__ - 1  # of CPython's object, before its data; the 1 is a zero at the end
+HEAD: Final = bytes.__basicsize__ - 1  # of CPython's object, before its data; the 1 is a zero at the end
 
 
 def move_into(value: bytes, target: memoryview) -> None:
@@ -17,7 +17,7 @@ def move_into(value: bytes, target: memoryview) -> None:
     """
     target[: len(value)] = value
     if len(value) > 1 and sys.getrefcount(value) <= _ALONE:
-        ctypes.memset(id(value) + _HEAD, 0, len(value))
+        ctypes.memset(id(value) + HEAD, 0, len(value))
 
 
 def _references(value: bytes) -> int:

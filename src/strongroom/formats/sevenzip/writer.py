@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from strongroom.compression import CODECS, check_level
+from strongroom.compression import CODECS, check_level, crc32
 from strongroom.flow import CHUNK, Chunk, Chunker, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.sevenzip import crypto, encoders, files, spec
@@ -235,7 +235,7 @@ class FileEncoder:
     def update(self, chunk: Chunk) -> Iterator[Piece]:
         """See `formats.EntryEncoder`."""
         self._size += len(chunk.data)
-        self._crc = _crc32(chunk.data, self._crc)
+        self._crc = crc32(chunk.data, self._crc)
         if self._own is None and len(chunk.data) == CHUNK:
             yield from self._writer.end_solid()
             options = self._writer.options
@@ -405,9 +405,3 @@ class FolderEncoder:
         self._buffers.rotate(-1)
         self._compressed_size += len(data)
         return memoryview(buffer)[: self._cipher.update_into(data, buffer)]
-
-
-def _crc32(data: memoryview, crc: int) -> int:
-    from isal import isal_zlib  # noqa: PLC0415 - seven times zlib's speed
-
-    return isal_zlib.crc32(data, crc)  # pyright: ignore[reportUnknownMemberType] - its stubs name no buffer

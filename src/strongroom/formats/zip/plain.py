@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from strongroom.compression import crc32
 from strongroom.flow import Chunk, Pipeline, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from strongroom.compression import Encoder
-
-
-_WORTH_A_LIBRARY: Final = 1 << 16
-
-
-def checksum(data: memoryview, before: int = 0) -> int:
-    """Return the CRC-32 of `data`, which follows what has the CRC-32 `before`. APPNOTE 4.4.7."""
-    if len(data) < _WORTH_A_LIBRARY:
-        return zlib.crc32(data, before)
-    from isal import isal_zlib  # noqa: PLC0415 - for large data; ten times as fast
-
-    library: Any = isal_zlib
-    crc: int = library.crc32(data, before)
-    return crc
 
 
 class PlainStream:
@@ -45,7 +31,7 @@ class PlainStream:
     def update(self, chunk: Chunk) -> Iterator[memoryview]:
         """Take a chunk, and release it."""
         self.size += len(chunk.data)
-        self.crc = checksum(chunk.data, self.crc)
+        self.crc = crc32(chunk.data, self.crc)
         if self._pipeline is None:
             yield self._count(chunk.data)
             chunk.release()

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from strongroom.compression import BY_ZIP_METHOD, Request, decode
+from strongroom.compression import BY_ZIP_METHOD, Request, crc32, decode
 from strongroom.errors import FormatError, StrongroomError, TamperedError, UnsupportedError, WrongKeyError
 from strongroom.flow import CHUNK, Pipeline, Stage
 from strongroom.formats.marks import Marks
@@ -22,7 +22,6 @@ from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import Directory, Record
 from strongroom.formats.zip.evidence import Shown, located
 from strongroom.formats.zip.local import Place, check_local, locate
-from strongroom.formats.zip.plain import checksum
 from strongroom.limits import MIB
 from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
@@ -415,7 +414,7 @@ class Reader:
         crc = 0
         try:
             for chunk in plain:
-                crc = checksum(chunk, crc)
+                crc = crc32(chunk, crc)
                 if held is None:
                     yield chunk
                 else:

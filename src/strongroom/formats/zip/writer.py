@@ -13,13 +13,13 @@ import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from strongroom.compression import CODECS, check_level, encoder_for
+from strongroom.compression import CODECS, check_level, crc32, encoder_for
 from strongroom.errors import StrongroomWarning
 from strongroom.flow import CHUNK, Chunk, Pipeline, Stage
 from strongroom.formats import Entry
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.evidence import Around, encode_comment, encode_with_field, evidence, whole, with_tag
-from strongroom.formats.zip.plain import PlainStream, checksum
+from strongroom.formats.zip.plain import PlainStream
 from strongroom.memory.secret import wipe
 from strongroom.memory.slots import Slots
 from strongroom.output import Patch
@@ -331,7 +331,7 @@ class FileEncoder:
         data, size = memoryview(packed), len(chunk.data)
         if not self._fields.encrypted:
             fields = self._fields._replace(
-                codec=codec, size=size, packed_size=len(data), flags=0, crc=checksum(chunk.data)
+                codec=codec, size=size, packed_size=len(data), flags=0, crc=crc32(chunk.data)
             )
             local = fields.local()
             yield local
