@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench clean tools FORCE
+.PHONY: help demo test lint bench proof clean tools FORCE
 help:
-	@echo 'make demo | test | lint | bench | clean'
+	@echo 'make demo | test | lint | bench | proof | clean'
 
 demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
@@ -21,6 +21,10 @@ lint: $(VENV)/.with-lint
 
 bench: $(VENV)/.with-bench tools
 	@$(RUN) -m bench
+
+# All that was tried against the promises, as often as it takes to believe it, and the table of it.
+proof: $(VENV)/.with-test tools
+	@$(RUN) -m pytest --numprocesses=auto --dist=worksteal --proof $(PROOF)
 
 clean:
 	rm -rf $(VENV) .bench-* build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
