@@ -113,6 +113,26 @@ class Pyrage:
         return len(self._api.decrypt(source.read_bytes(), self._identities))
 
 
+class AgeSynced(Age):
+    """The command, and what it wrote brought to the disk: the same work as ours."""
+
+    name: ClassVar = "age, synced"
+
+    def seal_file(self, source: Path, target: Path) -> None:
+        super().seal_file(source, target)
+        limits.sync(target)
+
+
+class PyrageSynced(Pyrage):
+    """The binding, and what it wrote brought to the disk."""
+
+    name: ClassVar = "pyrage, synced"
+
+    def seal_file(self, source: Path, target: Path) -> None:
+        super().seal_file(source, target)
+        limits.sync(target)
+
+
 TOOLS: Final[tuple[type[AgeTool], ...]] = (StrongroomAge, Age, Pyrage)
 
 
@@ -160,6 +180,8 @@ def age(setting: Setting) -> Iterator[Case]:
         yield Case(tool.name, ("age-seal-memory",), partial(seal_memory, tool))
         yield Case(tool.name, ("age-open-file",), partial(open_file, tool))
         yield Case(tool.name, ("age-open-memory",), partial(open_memory, tool))
+    for durable in (AgeSynced, PyrageSynced):
+        yield Case(durable.name, ("age-seal-file",), partial(seal_file, durable))
     stream = StrongroomAgeStream
     yield Case(stream.name, ("age-open-file",), partial(open_file, stream))
     yield Case("limit: file write", ("age-open-file",), lambda: (into_file(_write(content)),))

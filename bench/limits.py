@@ -41,6 +41,12 @@ def write(path: Path, data: bytes, *, sync: bool) -> None:
             os.fsync(file.fileno())
 
 
+def sync(path: Path) -> None:
+    """Bring a file that another program wrote to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def read(path: Path) -> None:
     """Read a file into one buffer."""
     with path.open("rb", buffering=0) as file:
