@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench proof clean tools FORCE
+.PHONY: help demo test lint bench proof matrix clean tools FORCE
 help:
-	@echo 'make demo | test | lint | bench | proof | clean'
+	@echo 'make demo | test | lint | bench | proof | matrix | clean'
 
 demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
@@ -18,6 +18,7 @@ lint: $(VENV)/.with-lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
+	@types=$$(PATH=$(CURDIR)/$(VENV)/bin:$$PATH pyright --verifytypes strongroom --ignoreexternal) || { echo "$$types"; false; }
 
 bench: $(VENV)/.with-bench tools
 	@$(RUN) -m bench
@@ -25,6 +26,10 @@ bench: $(VENV)/.with-bench tools
 # All that was tried against the promises, as often as it takes to believe it, and the table of it.
 proof: $(VENV)/.with-test tools
 	@$(RUN) -m pytest --numprocesses=auto --dist=worksteal --proof $(PROOF)
+
+# All tests on the built wheel, on every Python and with the oldest dependencies: an hour. TESTS='tests/unit' is quicker.
+matrix: $(VENV)/.with-package tools
+	@$(RUN) -m tests.packaging.matrix $(TESTS)
 
 clean:
 	rm -rf $(VENV) .bench-* build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -34,7 +39,7 @@ clean:
 .NOTPARALLEL:
 $(VENV)/.with-base: extras :=
 $(VENV)/.with-%: extras = [$*]
-$(VENV)/.with-base $(VENV)/.with-test $(VENV)/.with-lint $(VENV)/.with-bench: $(VENV)/.with-%: $(VENV)/.python pyproject.toml
+$(VENV)/.with-base $(VENV)/.with-test $(VENV)/.with-lint $(VENV)/.with-bench $(VENV)/.with-package: $(VENV)/.with-%: $(VENV)/.python pyproject.toml
 	@echo 'installing into $(VENV)'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.$(extras)'
 	@touch $@

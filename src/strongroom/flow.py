@@ -40,7 +40,7 @@ class Chunk:
     __slots__ = ("_buffer", "_pool", "data")
 
     def __init__(self, data: memoryview, buffer: bytearray | None = None, pool: list[bytearray] | None = None) -> None:
-        self.data = data
+        self.data: memoryview = data
         self._buffer = buffer
         self._pool = pool
 

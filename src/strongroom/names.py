@@ -52,7 +52,7 @@ class Tree:
 
     def __init__(self) -> None:
         self._root: _Folder = {}
-        self.size = 0
+        self.size: int = 0
 
     def add(self, name: str, *, folder: bool) -> str | None:
         """Take up `name`; says why that cannot be, or gives None."""

@@ -362,7 +362,7 @@ class StreamOutput:
             message = f"an archive goes to a path or a binary stream, not {type(stream).__name__}"
             raise TypeError(message)
         self._stream = stream
-        self.patchable = stream.seekable() and not _appends(stream)
+        self.patchable: bool = stream.seekable() and not _appends(stream)
         self._origin = stream.tell() if self.patchable else 0
 
     def write(self, pieces: Iterable[Piece]) -> None:

@@ -58,7 +58,7 @@ class FileSource:
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor: int | None = descriptor
         self._name = name
-        self.size = os.lseek(descriptor, 0, os.SEEK_END)
+        self.size: int = os.lseek(descriptor, 0, os.SEEK_END)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`."""
@@ -93,7 +93,7 @@ class StreamSource:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
-        self.size = stream.seek(0, os.SEEK_END)
+        self.size: int = stream.seek(0, os.SEEK_END)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`."""
@@ -124,7 +124,7 @@ class MemorySource:
         except MemoryError:
             message = f"the pipe gives more than there is memory for (the memory_size limit is {limits.memory_size})"
             raise LimitError(message) from None
-        self.size = len(self._data)
+        self.size: int = len(self._data)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`."""
@@ -147,7 +147,7 @@ class JoinedSource:
     def __init__(self, volumes: Sequence[FileSource], following: str) -> None:
         self._volumes = tuple(volumes)
         self._starts = tuple(accumulate((volume.size for volume in volumes), initial=0))
-        self.size = self._starts[-1]
+        self.size: int = self._starts[-1]
         self.following = following
 
     def read_into(self, offset: int, buffer: memoryview) -> None:

@@ -43,7 +43,9 @@ class Search:
                 message = f"{needle} is shorter than {_SHORTEST} bytes: it would be found by chance"
                 raise ValueError(message)
             self._needles.setdefault(needle.value[:_SHORTEST], []).append(needle)
-        self.overlap = max((len(needle.value) for some in self._needles.values() for needle in some), default=1) - 1
+        self.overlap: int = (
+            max((len(needle.value) for some in self._needles.values() for needle in some), default=1) - 1
+        )
         heads = np.frombuffer(b"".join(self._needles), "<u8")
         self._heads = heads
         self._table = np.zeros(1 << 16, np.bool_)

@@ -21,7 +21,7 @@ from strongroom.manifest import ManifestPolicy
 
 Verb = Callable[..., None]
 
-SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+SETTINGS: Final[dict[str, object]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can name it
 JSON: Final = "strongroom.json"  # whether errors are to be reported as JSON too
 STDIO: Final = "-"
@@ -54,16 +54,16 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], ob
     return remember
 
 
-archive_argument = click.argument("archive", type=PATH, callback=_remember(ARCHIVE))
-json_option = click.option(
+archive_argument: Final = click.argument("archive", type=PATH, callback=_remember(ARCHIVE))
+json_option: Final = click.option(
     "--json",
     "as_json",
     is_flag=True,
     callback=_remember(JSON),
     help='Print one JSON object, for programs; its "ok" says whether all is well.',
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
-force_option = click.option("--force", is_flag=True, help="Write binary data even to a terminal.")
+quiet_option: Final = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
+force_option: Final = click.option("--force", is_flag=True, help="Write binary data even to a terminal.")
 
 
 class ReadingOptions(NamedTuple):

@@ -111,7 +111,7 @@ class Reader:
             payload.close()
             raise
         self._bare = {entry.name: entry for entry in self._inside.entries}
-        self.entries = tuple(_enveloped(entry, encryption) for entry in self._inside.entries)
+        self.entries: tuple[Entry, ...] = tuple(_enveloped(entry, encryption) for entry in self._inside.entries)
 
     def chunks(self, entry: Entry, start: int = 0) -> Iterator[memoryview]:
         """See `formats.Reader`."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
-
 if TYPE_CHECKING:
     import io
     import os
@@ -24,8 +22,28 @@ if TYPE_CHECKING:
         "r", "rt", "w", "wt", "a", "at", "x", "xt", "r+", "r+t", "w+", "w+t", "a+", "a+t", "x+", "x+t"
     ]  # fmt: skip
 
+    # What has no types would make ours incomplete: these stand for fsspec's, and know no more of them than their names.
+    class Cached(type):
+        """What fsspec makes file systems with: equal arguments give the same one."""
 
-class FileSystem(AbstractFileSystem):  # type: ignore[misc]
+    class AbstractFileSystem(metaclass=Cached):
+        """What all file systems of fsspec have."""
+
+        def __getattr__(self, name: str) -> Any: ...
+        def to_dict(self, *, include_password: bool = True) -> dict[str, Any]: ...
+
+    class ChainedFileSystem(AbstractFileSystem):
+        """One that stands on another in a chain of URLs."""
+
+else:
+    from fsspec import AbstractFileSystem
+    from fsspec.implementations.chained import ChainedFileSystem
+    from fsspec.spec import _Cached as Cached
+
+__all__ = ["Cached", "ChainedFileSystem", "FileSystem"]
+
+
+class FileSystem(AbstractFileSystem):
     """The base of our file systems. Adds nothing but types."""
 
     if TYPE_CHECKING:

@@ -48,19 +48,20 @@ class File:
     __slots__ = ("created", "holds", "modified", "number", "pages", "size", "version")
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number: int = number
         self.pages: list[int] = []
-        self.size = 0
-        self.version = 0
-        self.holds = 0
-        self.created = self.modified = time.time()
+        self.size: int = 0
+        self.version: int = 0
+        self.holds: int = 0
+        self.created: float = time.time()
+        self.modified: float = self.created
 
 
 class PageStore:
     """All pages of one RAM file system, under one key, up to `limit` bytes. Callers hold `guard.use()`."""
 
     def __init__(self, limit: int) -> None:
-        self.guard = Guard()
+        self.guard: Guard = Guard()
         self.limit = limit
         self._bytes = 0
         self._nodes = 0

@@ -44,7 +44,7 @@ class RamFS(FileSystem):
     root_marker = "/"
     cachable = False  # fsspec gives whoever asks with the same arguments the same instance, unless told not to
 
-    def __new__(cls, *_: object, token: str | None = None, **_options: object) -> Self:
+    def __new__(cls, limit: int | None = None, *, token: str | None = None, **options: Any) -> Self:  # noqa: ARG004
         """Make a file system, or find the one that `token` names."""
         if token is None:
             made: Self = super().__new__(cls)

@@ -20,7 +20,8 @@ class Folder:
 
     def __init__(self) -> None:
         self.entries: dict[str, File | Folder] = {}
-        self.created = self.modified = time.time()
+        self.created: float = time.time()
+        self.modified: float = self.created
 
 
 def clean(path: str) -> str:
@@ -45,7 +46,7 @@ class Tree:
     """Folders and files below one root. A file that is linked here is held."""
 
     def __init__(self, store: PageStore) -> None:
-        self.root = Folder()
+        self.root: Folder = Folder()
         self._store = store
 
     def get(self, path: str) -> File | Folder | None:

@@ -39,9 +39,9 @@ _PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _ENTROPY: Final = 256  # as many bytes as getentropy gives at once
 _FAILED: Final = ctypes.c_void_p(-1).value
 
-has_memfd_secret = sys.platform == "linux"
+has_memfd_secret: bool = sys.platform == "linux"
 """Until the kernel says otherwise. Set to False for a process whose memory is to be searched: no search sees it."""
-downgraded = False
+downgraded: bool = False
 """Whether a secret of this process could not be locked."""
 
 

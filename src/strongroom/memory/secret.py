@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Final, NoReturn, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, Self, cast
 
 from strongroom.errors import SecureMemoryError
 from strongroom.memory.pages import Pages, Protection, fill_random, lock_limit, locked_bytes
@@ -66,7 +66,7 @@ class SecretBuffer(Pages):
         with memoryview(self) as mine, memoryview(cast("Buffer", other)) as theirs:
             return compare_digest(mine, theirs)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, closed>" if self.closed else f"<{type(self).__name__} of {len(self)} bytes>"

@@ -134,7 +134,7 @@ class EntryReader(io.BufferedIOBase):
         self._reader = reader
         self._entry = entry
         self._limits = limits
-        self.name = entry.name
+        self.name: str = entry.name
         self._position = 0  # what the caller sees
         self._start = 0  # where the current chunk begins
         self._chunk = memoryview(b"")

@@ -22,7 +22,7 @@ class NewIdentity:
 
     def __init__(self, *, classic: bool = False) -> None:
         self._identity = _ROW.generate(classic=classic)
-        self.recipient = self._identity.recipient
+        self.recipient: str = self._identity.recipient
 
     def file(self, created: datetime, passphrase: Secret | None = None) -> Iterator[bytes | memoryview]:
         """Give the file, sealed with `passphrase` where there is one. A piece is wiped once the next is asked for."""

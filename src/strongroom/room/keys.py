@@ -158,7 +158,7 @@ class SecretSource:
 
     def __init__(self, secret: SecretBuffer) -> None:
         self._secret = secret
-        self.size = len(secret)
+        self.size: int = len(secret)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`."""

@@ -858,7 +858,7 @@ def test_interrupts(fs: RamFS) -> None:
         fs.pipe_file("/a", bytes(20 * PAGE + 5))
         for step in range(60):
             mark = bytes([step + 1])
-            signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 0.5)  # again, if a finalizer swallows it
+            signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 3)  # again, if a finalizer swallows it
             try:
                 while True:
                     with fs.open("/a", "r+b") as file:

@@ -95,7 +95,7 @@ class ArmoredSource:
         else:
             # The last line may be full, and then its end may be padded.
             self._full, self._last = max(full - 1, 0), self._decode_last(full - 1, _COLUMNS) if full else b""
-        self.size = self._full * _LINE + len(self._last)
+        self.size: int = self._full * _LINE + len(self._last)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`. Raises `FormatError` where a line is not as it should be."""

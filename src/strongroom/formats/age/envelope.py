@@ -55,9 +55,9 @@ class Envelope:
         self._armorer = Armorer() if armored else None
         self._chunker = Chunker()
         self._sealer: Sealer | None = None
-        self.size = 0
+        self.size: int = 0
         """Of what was taken, in bytes."""
-        self.packed_size = 0
+        self.packed_size: int = 0
         """Of what was given."""
 
     def update(self, data: Buffer) -> Iterator[Bytes]:
@@ -125,13 +125,14 @@ class Sealed:
     """
 
     def __init__(self, source: Source, limits: Limits) -> None:
-        self.armored = is_armored(source)
+        self.armored: bool = is_armored(source)
         self._source: Source = ArmoredSource(source) if self.armored else source
+        self.header: spec.Header
         self.header, self._end = spec.read_header(self._source, limits)
         if self._source.size - self._end < spec.NONCE_SIZE:
             message = "the file ends before the payload's nonce"
             raise TruncatedError(message, offset=self._source.size, spec="age, Payload")
-        self.size = plain_size(self._source.size - self._end - spec.NONCE_SIZE)
+        self.size: int = plain_size(self._source.size - self._end - spec.NONCE_SIZE)
 
     def open(self, own: Iterable[Identity], threads: int) -> Payload:
         """Return what it holds; the caller closes that. The header and the last chunk are checked here.
@@ -232,7 +233,7 @@ class _Head:
     def __init__(self, limits: Limits) -> None:
         self._bound = min(limits.header_size, spec.LARGEST_HEADER)
         self.data = b""
-        self.size = 0
+        self.size: int = 0
 
     def add(self, piece: Buffer) -> bool:
         """Take a piece, and return whether the header and the nonce are there, or are too long."""

@@ -46,7 +46,7 @@ class Payload:
         self._lock = threading.Lock()
         self._cache: OrderedDict[int, memoryview] = OrderedDict()
         self._rooms: list[bytearray] = []  # for ciphertext; memory that is touched for the first time is slow
-        self.size = plain_size(self._sealed)
+        self.size: int = plain_size(self._sealed)
         self._count = max(-(-self._sealed // SEALED), 1)
 
     def check_end(self) -> None:

@@ -43,7 +43,7 @@ class Reader:
         self._payload: Payload | None = None
         self._sealed = sealed = Sealed(source, options.limits)
         name = options.name[: -len(_SUFFIX)] if options.name.lower().endswith(_SUFFIX) else options.name
-        self.entries = (
+        self.entries: tuple[Entry] = (
             Entry(
                 name=name or _NAMELESS,
                 kind="file",

@@ -188,7 +188,7 @@ class EncryptedIdentity:
 
     def __init__(self, pem: memoryview, ask: Callable[[], Secret]) -> None:
         self._wire = _public_of(pem)
-        self.kind = _type_of(self._wire)
+        self.kind: str = _type_of(self._wire)
         if self.kind not in (ED25519, RSA):
             raise _unused()
         self._ask = ask

@@ -36,9 +36,9 @@ class Lzma2:
 
         self._lzma = lzma
         self._stream: lzma.LZMACompressor | None = None
-        self.parallel = level <= _LAST_BLOCK_LEVEL
+        self.parallel: bool = level <= _LAST_BLOCK_LEVEL
         dictionary = _BLOCK_DICTIONARY if self.parallel else _PRESET_DICTIONARIES[level - _LAST_BLOCK_LEVEL - 1]
-        self.properties = bytes((2 * (dictionary.bit_length() - 1 - _SMALLEST_DICTIONARY),))
+        self.properties: bytes = bytes((2 * (dictionary.bit_length() - 1 - _SMALLEST_DICTIONARY),))
         self._filter: dict[str, Any] = {"id": lzma.FILTER_LZMA2, "preset": level, "dict_size": dictionary}
         if level == 1:
             self._filter["depth"] = _DEPTH  # liblzma's own 8 makes the data 1.3% smaller, and takes 20% more time

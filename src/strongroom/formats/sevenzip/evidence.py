@@ -127,7 +127,7 @@ class Shown:
         self._load = load
         self._key = key
         manifest = _manifest(source, outline, limits)
-        self.fields = _fields(manifest)
+        self.fields: Sequence[bytes] = _fields(manifest)
         self.whole: tuple[bytes, ...] = ()
         if manifest:
             self.whole = whole(outline.origin, outline.start, outline.raw, outline.packs, manifest)

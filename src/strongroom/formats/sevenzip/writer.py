@@ -266,7 +266,7 @@ class _Solid:
 
     def __init__(self, writer: Writer) -> None:
         options = writer.options
-        self.encoder = FolderEncoder(writer, encoders.method(options.compression, options.level))
+        self.encoder: FolderEncoder = FolderEncoder(writer, encoders.method(options.compression, options.level))
         self.streams: dict[int, Stream] = {}
         self._chunker = Chunker()
 
@@ -292,8 +292,8 @@ class FolderEncoder:
     """
 
     def __init__(self, writer: Writer, method: encoders.Method) -> None:
-        self.size = 0
-        self.digest = b""
+        self.size: int = 0
+        self.digest: bytes = b""
         """That of the pack stream, when the folder is complete, and there is a manifest."""
         self._compressed_size = 0
         self._coder = method.coder

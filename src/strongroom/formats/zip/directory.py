@@ -70,9 +70,11 @@ class Directory:
         if end.size > limits.header_size:
             message = f"the central directory has {end.size} bytes, above the header_size limit of {limits.header_size}"
             raise LimitError(message)
-        self.start, self.shift, self.comment = end.start, end.shift, end.comment
-        self.raw = read(source, end.start, end.size)
-        self.ends = read(source, end.start + end.size, source.size - end.start - end.size)
+        self.start: int = end.start
+        self.shift: int = end.shift
+        self.comment: bytes = end.comment
+        self.raw: bytes = read(source, end.start, end.size)
+        self.ends: bytes = read(source, end.start + end.size, source.size - end.start - end.size)
         cursor = Cursor(self.raw, end.start)
         found = [_decode(number, cursor, end, limits) for number in range(end.entries)]
         if cursor.left:
@@ -81,9 +83,9 @@ class Directory:
                 raise UnsupportedError(message)
             message = f"{cursor.left} bytes follow the last of {end.entries} central directory headers"
             raise FormatError(message, offset=cursor.offset, spec="APPNOTE 4.3.12")
-        self.records = _bound(found, end.start)
+        self.records: list[Record] = _bound(found, end.start)
         _refuse_hidden_start(source, min((record.offset for record in found), default=end.start))
-        self.by_name = {record.entry.name: record for record in self.records}
+        self.by_name: dict[str, Record] = {record.entry.name: record for record in self.records}
         check_tree(((record.entry.name, record.entry.kind) for record in self.records), limits.entries)
         size = sum(record.entry.size for record in self.records)
         packed_size = sum(record.entry.packed_size for record in self.records)

@@ -124,8 +124,8 @@ class Shown:
         self._directory = directory
         self.authentic = authentic
         tail = decode_comment(directory.comment)
-        self.fields = [record.manifest for record in directory.records] or ([tail] if tail else [])
-        self.whole = whole(directory.start, directory.raw, directory.ends, directory.shift)
+        self.fields: list[bytes] = [record.manifest for record in directory.records] or ([tail] if tail else [])
+        self.whole: tuple[bytes, ...] = whole(directory.start, directory.raw, directory.ends, directory.shift)
 
     @property
     def oddities(self) -> list[str]:

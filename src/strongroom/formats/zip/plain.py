@@ -21,9 +21,9 @@ class PlainStream:
 
     def __init__(self, encoder: Encoder | None, threads: int) -> None:
         self._encoder = encoder
-        self.size = 0
-        self.packed_size = 0
-        self.crc = 0
+        self.size: int = 0
+        self.packed_size: int = 0
+        self.crc: int = 0
         parallel = encoder is not None and encoder.parallel
         stages = [Stage(self._compress, parallel=parallel)] if encoder else []
         self._pipeline = Pipeline[Chunk, memoryview](stages, threads, drop=Chunk.release) if stages else None

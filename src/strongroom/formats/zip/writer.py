@@ -75,9 +75,9 @@ class Writer:
             message = "inside an envelope a ZIP has neither a password nor a manifest, and is written in one go"
             raise ValueError(message)
         self.options = options
-        self.codec = CODECS[options.compression]
+        self.codec: Codec = CODECS[options.compression]
         check_level(self.codec, options.level)
-        self.offset = 0
+        self.offset: int = 0
         self.entries: list[Entry] = []
         self._manifest = options.manifest
         self._directory: list[bytes] = []
@@ -370,8 +370,8 @@ class _Stream:
         self.prefix = salt + self._keys.verifier
         self.code = b""
         self.crc = 0  # AE-2 has none
-        self.size = 0
-        self.packed_size = _OVERHEAD
+        self.size: int = 0
+        self.packed_size: int = _OVERHEAD
         self._encoder = encoder_for(writer.codec, writer.options.level)
         self._keystream = self._keys.keystream()
         self._authenticator = self._keys.authenticator()

@@ -39,7 +39,7 @@ class SealedReader(io.BufferedIOBase):
         super().__init__()
         self.path = path
         self.mode = "rb"
-        self.size = payload.size
+        self.size: int = payload.size
         self._payload = payload
         self._source = source
         self._threads = threads

@@ -19,12 +19,11 @@ import fsspec  # type: ignore[import-untyped]
 from fsspec.compression import compr  # type: ignore[import-untyped]
 from fsspec.config import apply_config  # type: ignore[import-untyped]
 from fsspec.core import get_compression  # type: ignore[import-untyped]
-from fsspec.implementations.chained import ChainedFileSystem  # type: ignore[import-untyped]
 from fsspec.utils import tokenize  # type: ignore[import-untyped]
 
 from strongroom.flow import CHUNK, as_bytes, default_threads
 from strongroom.formats.age.envelope import Envelope, Sealed
-from strongroom.fs.base import FileSystem
+from strongroom.fs.base import Cached, ChainedFileSystem, FileSystem
 from strongroom.fs.sealed import names
 from strongroom.fs.sealed.inner import is_local, open_inner
 from strongroom.fs.sealed.keyring import Keyring, conceal
@@ -46,13 +45,13 @@ _WHOLE: Final = 16 * MIB
 """Up to this size `get` opens a file once, into memory; a longer one is checked first, and then opened again."""
 
 
-class _Concealed(type(FileSystem)):  # type: ignore[misc]
+class _Concealed(Cached):
     """Lets fsspec, which makes text of all arguments to tell instances apart, see no secret text among them."""
 
     if not TYPE_CHECKING:
 
-        def __call__(cls, *args: Any, **options: Any) -> Any:
-            options = apply_config(cls, options)
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            options = apply_config(self, options)
             options["identities"], made = conceal(options.get("identities"))
             try:
                 return super().__call__(*args, **options)
@@ -61,7 +60,7 @@ class _Concealed(type(FileSystem)):  # type: ignore[misc]
                     secret.close()
 
 
-class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):  # type: ignore[misc]
+class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):
     """A file system for fsspec, pandas, Dask, DuckDB and pyarrow whose every file is an age file on another one.
 
     `sealed::file:///data/a.parquet` is the file `/data/a.parquet.age`. Whoever has only `recipients` writes, and reads
