@@ -858,8 +858,8 @@ def test_interrupts(fs: RamFS) -> None:
         fs.pipe_file("/a", bytes(20 * PAGE + 5))
         for step in range(60):
             mark = bytes([step + 1])
-            signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 3)  # again, if a finalizer swallows it
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.00005, 3)  # again, if a finalizer swallows it
                 while True:
                     with fs.open("/a", "r+b") as file:
                         file.write(mark * (20 * PAGE + 5))
