@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench proof matrix clean tools FORCE
+.PHONY: help demo test lint bench proof matrix docs clean tools FORCE
 help:
-	@echo 'make demo | test | lint | bench | proof | matrix | clean'
+	@echo 'make demo | test | lint | bench | proof | matrix | docs | clean'
 
 demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
@@ -31,6 +31,10 @@ proof: $(VENV)/.with-test tools
 matrix: $(VENV)/.with-package tools
 	@$(RUN) -m tests.packaging.matrix $(TESTS)
 
+# The site, into build/site: no warning, no broken link.
+docs: $(VENV)/.with-docs
+	$(VENV)/bin/sphinx-build -W --keep-going -q -E -b dirhtml docs build/site
+
 clean:
 	rm -rf $(VENV) .bench-* build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -39,7 +43,7 @@ clean:
 .NOTPARALLEL:
 $(VENV)/.with-base: extras :=
 $(VENV)/.with-%: extras = [$*]
-$(VENV)/.with-base $(VENV)/.with-test $(VENV)/.with-lint $(VENV)/.with-bench $(VENV)/.with-package: $(VENV)/.with-%: $(VENV)/.python pyproject.toml
+$(VENV)/.with-base $(VENV)/.with-test $(VENV)/.with-lint $(VENV)/.with-bench $(VENV)/.with-docs $(VENV)/.with-package: $(VENV)/.with-%: $(VENV)/.python pyproject.toml
 	@echo 'installing into $(VENV)'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.$(extras)'
 	@touch $@

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 PASSWORD: Final = "trench apple moves slowly under glass"
-SHOWN: Final = frozenset({"", "text", "json", "powershell", "toml", "ini", "toctree", "autodoc", "click"})
+SHOWN: Final = frozenset({"", "text", "json", "powershell", "toml", "ini", "eval-rst", "toctree"})
 _PATIENCE: Final = 120.0
 _BLOCK: Final = re.compile(
     r"(?ms)^(?:```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^```|<!-- (?P<hidden>python|sh)\n(?P<setting>.*?)^-->)"
