@@ -17,7 +17,7 @@ import strongroom
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
-from strongroom.cli.passwords import TRIES, warn_of_readers
+from strongroom.cli.passwords import TRIES, ask_passphrase, warn_of_readers
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
 from strongroom.errors import LimitError, StrongroomError, WrongKeyError
@@ -187,11 +187,7 @@ def _asked_instead(archive: str, opened: Callable[[Secret], Opened], error: Wron
 
 
 def _passphrase(asked: list[str], name: str) -> Secret:
-    with Terminal() as terminal:
-        phrase = terminal.ask(f"Passphrase for {name}: ")
-    if phrase is None:
-        message = "no passphrase was given"
-        raise Failure(message)
+    phrase = ask_passphrase(name)
     asked.append(name)
     return phrase
 
