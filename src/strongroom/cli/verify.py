@@ -163,14 +163,8 @@ class Verdict(NamedTuple):
         elif not quiet:
             total = sum(entry.size for entry in report.entries)
             speed = rate(total, contents.seconds)
-            facts = [
-                f"{self.archive}: ok",
-                entries,
-                size(total),
-                *([speed] if speed else []),
-                _MANIFEST[report.manifest],
-            ]
-            data(printable(", ".join(facts)))
+            facts = ["ok", entries, size(total), *([speed] if speed else []), _MANIFEST[report.manifest]]
+            data(printable(f"{self.archive}: {', '.join(facts)}"))
 
 
 def _read(archive: str, reading: ReadingOptions, bar: Bar) -> Contents:
