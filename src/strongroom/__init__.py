@@ -17,7 +17,9 @@ if TYPE_CHECKING:
         WrongKeyError,
     )
     from strongroom.formats import Entry
+    from strongroom.formats.facts import Inspection
     from strongroom.fs.ram import RamFS
+    from strongroom.inspection import inspect
     from strongroom.layers.age import AgeLayer
     from strongroom.layers.fernet import FernetLayer
     from strongroom.layers.recipe import RecipeLayer
@@ -34,6 +36,7 @@ __all__ = [
     "FernetLayer",
     "Finding",
     "FormatError",
+    "Inspection",
     "LimitError",
     "Limits",
     "OutputError",
@@ -56,6 +59,7 @@ __all__ = [
     "WrongKeyError",
     "create",
     "harden",
+    "inspect",
     "open",
     "rekey",
     "seal",
@@ -67,6 +71,7 @@ _HOMES = {
     "AgeLayer": "layers.age",
     "Entry": "formats",
     "FernetLayer": "layers.fernet",
+    "Inspection": "formats.facts",
     "Limits": "limits",
     "ProtectionReport": "memory.report",
     "RamFS": "fs.ram",
@@ -74,6 +79,7 @@ _HOMES = {
     "Secret": "memory.secret",
     "SecretBuffer": "memory.secret",
     "harden": "memory.process",
+    "inspect": "inspection",
 } | dict.fromkeys(
     ("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"), "room"
 )

@@ -87,6 +87,16 @@ def password_for_sealing(options: PasswordOptions, archive: str, what: str = "Pa
     raise Failure(message)
 
 
+def ask_passphrase(name: str) -> Secret:
+    """Ask on the terminal for the passphrase of a key's file."""
+    with Terminal() as terminal:
+        phrase = terminal.ask(f"Passphrase for {name}: ")
+    if phrase is None:
+        message = "no passphrase was given"
+        raise Failure(message)
+    return phrase
+
+
 def warn_of_readers(what: str, mode: int) -> None:
     """Warn of a secret's file that others can read."""
     if stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:

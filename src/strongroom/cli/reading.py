@@ -17,7 +17,7 @@ import strongroom
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import STDIN
 from strongroom.cli.options import STDIO, ReadingOptions
-from strongroom.cli.passwords import TRIES, warn_of_readers
+from strongroom.cli.passwords import TRIES, ask_passphrase, warn_of_readers
 from strongroom.cli.terminal import Terminal
 from strongroom.cli.units import count
 from strongroom.errors import LimitError, StrongroomError, WrongKeyError
@@ -138,7 +138,7 @@ def _identified(archive: str, options: ReadingOptions, use: Callable[[str | Bina
     """Open with identities. The password is that of their files, and asked for once one of them needs it."""
     with ExitStack() as stack:
         identities = tuple(
-            stack.enter_context(_from_stdin()) if name == STDIO else Path(name) for name in options.password.identities
+            stack.enter_context(_fromstdin()) if name == STDIO else Path(name) for name in options.password.identities
         )
         if options.password.given:
             password = stack.enter_context(options.password.take())
@@ -187,19 +187,15 @@ def _asked_instead(archive: str, opened: Callable[[Secret], Opened], error: Wron
 
 
 def _passphrase(asked: list[str], name: str) -> Secret:
-    with Terminal() as terminal:
-        phrase = terminal.ask(f"Passphrase for {name}: ")
-    if phrase is None:
-        message = "no passphrase was given"
-        raise Failure(message)
+    phrase = ask_passphrase(name)
     asked.append(name)
     return phrase
 
 
-def _from_stdin() -> Secret:
+def _fromstdin() -> Secret:
     with SecretBuffer(_LARGEST_IDENTITY) as buffer, memoryview(buffer) as view:
         size = 0
-        while size < len(view) and (got := os.readv(_stdin().fileno(), [view[size:]])):
+        while size < len(view) and (got := os.readv(stdin().fileno(), [view[size:]])):
             size += got
         if not size or size == len(view):
             message = f"{STDIN} gives {'too much for' if size else 'nothing, and no'} identity"
@@ -248,10 +244,11 @@ def _asked(archive: str, opened: Callable[[Secret], Opened]) -> Opened:
 
 
 def _place(archive: str) -> str | BinaryIO:
-    return _stdin() if archive == STDIO else archive
+    return stdin() if archive == STDIO else archive
 
 
-def _stdin() -> BinaryIO:
+def stdin() -> BinaryIO:
+    """Return standard input, for an archive. Raises `OSError` where it is closed."""
     if sys.stdin is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDIN)
     return sys.stdin.buffer
@@ -260,7 +257,7 @@ def _stdin() -> BinaryIO:
 def _place_to_reopen(archive: str, limits: Limits) -> str | BinaryIO:
     """Give what can be opened once for each try: a pipe is taken into memory."""
     if archive == STDIO:
-        return _stdin() if _stdin().seekable() else _taken(_stdin(), limits)
+        return stdin() if stdin().seekable() else _taken(stdin(), limits)
     if not stat.S_ISFIFO(Path(archive).stat().st_mode):
         return archive
     with Path(archive).open("rb") as pipe:

@@ -30,6 +30,7 @@ from strongroom.cli.options import (
 )
 from strongroom.cli.passwords import PasswordOptions, password_for_sealing
 from strongroom.cli.progress import Bar
+from strongroom.cli.receipts import Wanted, receipt_making_options
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_files
 from strongroom.cli.units import count, rate, size
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from strongroom.formats import Entry
     from strongroom.memory.secret import Secret
+    from strongroom.receipt import Signer
 
 _STDOUT: Final = 1
 _METHODS: Final = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.compressions))
@@ -107,6 +109,7 @@ class Sealed(NamedTuple):
 @click.option("--overwrite", is_flag=True, help="Replace ARCHIVE, once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Read it again from the disk and check it before it gets its name.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Instead of one for each CPU; 1 for none.")
+@receipt_making_options
 @recipient_options
 @password_options
 @force_option
@@ -121,6 +124,7 @@ def command(
     password: PasswordOptions,
     recipients: Recipients,
     armor: bool,
+    wanted: Wanted,
     name: str | None,
     from_command: bool,
     format_name: str | None,
@@ -142,14 +146,18 @@ def command(
     password.check(stdin_is_data=STDIO in paths)
     row = _format(archive, format_name)
     recipients.check(password, row, stdin_is_data=STDIO in paths)
+    wanted.check(archive)
     to, post_quantum = recipients.take(row)
     to_stdout = archive == STDIO
     if to_stdout:
         _check_stdout(verify=verify, force=force or armor, as_json=as_json)
     else:
         check_target(archive, overwrite=overwrite)
+    if wanted.path is not None:
+        check_target(wanted.path, overwrite=overwrite, what="receipt")
     sources = _sources(paths, words, name, archive, password, kept=name_kept(archive, row.name))
     with (
+        wanted.signer() or nullcontext() as signer,
         nullcontext() if to else password_for_sealing(password, archive) as secret,
         Bar("sealing", quiet=quiet or as_json) as bar,
     ):
@@ -168,6 +176,7 @@ def command(
                 threads=threads,
                 overwrite=overwrite,
                 verify=verify,
+                receipt=wanted.request(signer),
                 progress=bar,
             )
             with room:
@@ -176,9 +185,11 @@ def command(
             raise Misuse(str(error)) from error
         sealed = Sealed(room.entries, time.monotonic() - start)
     if as_json:
-        _report_json(sealed, archive, row, sources.left_out)
+        _report_json(sealed, archive, row, sources.left_out, wanted.path)
     elif not quiet:
         _report(sealed, archive, row, post_quantum=post_quantum if to else None)
+        if wanted.path is not None:
+            _report_receipt(wanted, row, signer)
 
 
 def _format(archive: str, name: str | None) -> Format:
@@ -190,14 +201,14 @@ def _format(archive: str, name: str | None) -> Format:
         raise Misuse(str(error), hint=f"--format names it: {', '.join(FORMATS)}") from error
 
 
-def check_target(archive: str, *, overwrite: bool) -> None:
-    """Refuse what cannot become the archive, before anyone types a password."""
+def check_target(archive: str, *, overwrite: bool, what: str = "archive") -> None:
+    """Refuse what cannot become the archive, or `what` else it is, before anyone types a password."""
     folder = Path(archive).parent
     try:
         if not stat.S_ISDIR(folder.stat().st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
-        message = f"the folder {str(folder)!r} for the archive cannot be opened: {error.strerror}"
+        message = f"the folder {str(folder)!r} for the {what} cannot be opened: {error.strerror}"
         missing = isinstance(error, FileNotFoundError)
         hint = f"make it first: mkdir -p {quoted(str(folder))}" if missing else for_system(error)
         raise Failure(message, hint=hint) from error
@@ -297,7 +308,16 @@ def _report(sealed: Sealed, archive: str, row: Format, *, post_quantum: bool | N
         say(f"{row.readable} can be read without the password")
 
 
-def _report_json(sealed: Sealed, archive: str, row: Format, left_out: Sequence[str]) -> None:
+def _report_receipt(wanted: Wanted, row: Format, signer: Signer | None) -> None:
+    if signer is None:
+        say(f"receipt: {wanted.path}, not signed: it shows nothing against who can change it as well")
+    else:
+        say(f"receipt: {wanted.path}, signed by {signer.fingerprint} in {wanted.path}.sig")
+    if not wanted.brief and "names" not in row.readable:
+        say("the receipt shows the entries' names, which the archive hides; --receipt-brief leaves them out")
+
+
+def _report_json(sealed: Sealed, archive: str, row: Format, left_out: Sequence[str], receipt: str | None) -> None:
     data_json(
         {
             "archive": archive,
@@ -308,5 +328,6 @@ def _report_json(sealed: Sealed, archive: str, row: Format, left_out: Sequence[s
             "archive_bytes": Path(archive).stat().st_size,
             "seconds": round(sealed.seconds, 6),
             "left_out": left_out,
+            "receipt": receipt,
         }
     )

@@ -7,7 +7,7 @@ table below knows which formats there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from strongroom.flow import Chunk
+    from strongroom.formats.facts import Inspection
     from strongroom.limits import Limits
     from strongroom.manifest.checking import Guard
     from strongroom.manifest.sealing import Sealer
@@ -242,7 +243,7 @@ class Enveloped(Source, Protocol):
 
 
 class Format(NamedTuple):
-    """A row of the table. `module` has `writer.Writer`, `writer.check_password` and `reader.Reader`.
+    """A row of the table. `module` has `writer.Writer`, `writer.check_password`, `reader.Reader` and `inspect.inspect`.
 
     `opener` is another tool's command that opens a file, `key_opener` the one for an identity, and `readable` what
     anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
@@ -282,6 +283,13 @@ class Format(NamedTuple):
         if self.inside:
             return composed.Reader(self.payload(source, options), FORMATS[self.inside], options, self.module)
         return cast("Reader", self._load("reader").Reader(source, options))
+
+    def inspect(self, source: Source, limits: Limits) -> Inspection:
+        """Explain a file without its password; raises `FormatError` where it is none of this format."""
+        found = cast("Inspection", self._load("inspect").inspect(source, limits))
+        if self.inside:
+            found = replace(found, description=f"{found.description}, by its name with a ZIP in it")
+        return replace(found, format=self.name, size=source.size)
 
     def envelope(self, options: WriterOptions) -> Envelope:
         """Make what encrypts a file to recipients or with a password; raises `ValueError` where they do not fit."""
@@ -341,7 +349,7 @@ FORMATS: Final = {
             compressions=("lzma", "deflate", "bzip2", "store"),
             module="sevenzip",
             opener="7-Zip: 7zz x {file}",
-            readable="nothing but the size of the file",
+            readable="nothing but the size of the file and the number of entries",
             behind_program=True,
         ),
         Format(

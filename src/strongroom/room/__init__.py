@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from strongroom.formats import Identity
     from strongroom.fs.ram import RamFS
     from strongroom.manifest.checking import Guard
+    from strongroom.receipt import Request
+    from strongroom.room.receipting import Receipting
     from strongroom.source import Source
 
 __all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"]
@@ -54,6 +56,7 @@ class CreateOptions(TypedDict, total=False):
     overwrite: bool
     verify: bool
     armor: bool
+    receipt: str | os.PathLike[str] | Request | None
     progress: Progress | None
 
 
@@ -85,6 +88,7 @@ def create(
     overwrite: bool = False,
     verify: bool = False,
     armor: bool = False,
+    receipt: str | os.PathLike[str] | Request | None = None,
     progress: Progress | None = None,
 ) -> WriteRoom:
     """Begin an archive; a context manager. It appears under `path` when the block ends without an exception.
@@ -99,8 +103,10 @@ def create(
     verify       read everything again from the disk, and check it, before it appears; age, for which nobody need have
                  the key here, is compared with what was written
     armor        write text, for mail and the like, where the format has that (age)
+    receipt      where a receipt goes once the archive is in place: a path, or a `receipt.Request`, which can have it
+                 signed; `strongroom.receipt.check` holds it against the archive later
     progress     called as `progress(done, total)` with plaintext bytes; `total` is None where it is not known;
-                 with `verify` it counts once more
+                 with `verify` it counts once more, and with `receipt` too
 
     Raises `OutputError` where the file cannot be made, `ValueError` for options that don't fit together, and for a 7z
     that would go into a stream that cannot seek.
@@ -119,7 +125,15 @@ def create(
         row.writer(options).close()  # checks the level, and that recipients go together, before a file is made
         options = options._replace(manifest=make_sealer(options, row))
         output = output_for(path, options.threads, overwrite=overwrite, verify=verify)
-        return WriteRoom(row, options, output, verify=verify, progress=progress)
+        receipting = None
+        try:
+            receipting = _receipting(receipt, path, row, overwrite=overwrite)
+            return WriteRoom(row, options, output, verify=verify, progress=progress, receipt=receipting)
+        except BaseException:
+            output.discard()
+            if receipting is not None:
+                receipting.discard()
+            raise
     except BaseException:
         if secret is not None:
             secret.close()
@@ -343,6 +357,25 @@ def _writer_options(  # noqa: PLR0917 - those of `create`
         patchable=True,
         random=os.urandom,
     )
+
+
+def _receipting(
+    receipt: str | os.PathLike[str] | Request | None,
+    path: str | os.PathLike[str] | BinaryIO,
+    row: Format,
+    *,
+    overwrite: bool,
+) -> Receipting | None:
+    if receipt is None:
+        return None
+    from strongroom.receipt.request import Request  # noqa: PLC0415 - few archives have one
+    from strongroom.room.receipting import Receipting  # noqa: PLC0415 - the same
+
+    if not isinstance(path, (str, os.PathLike)):
+        message = "an archive that goes into a stream cannot be read again for a receipt"
+        raise ValueError(message)  # noqa: TRY004 - the type is right, a receipt does not go with it
+    request = receipt if isinstance(receipt, Request) else Request(receipt)
+    return Receipting(request, path, row.name, overwrite=overwrite)
 
 
 def _check_policy(manifest: str, secret: Secret | None) -> None:

@@ -6,15 +6,15 @@ import hashlib
 import hmac
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.errors import OutputError, StrongroomError, TamperedError
-from strongroom.flow import CHUNK
 from strongroom.formats import ReaderOptions
 from strongroom.limits import Limits
 from strongroom.output import Patch
 from strongroom.room.base import Progress, make_guard
 from strongroom.room.reading import ReadRoom
+from strongroom.source import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,25 +94,35 @@ class Hashed:
 
     def compare(self, progress: Callable[[int, int], object]) -> None:
         """Read it all again; calls `progress` with the bytes done and their total. Raises as `reread`."""
-        digest = hashlib.sha256()
-        buffer = memoryview(bytearray(CHUNK))
-        with _reread(self._output) as source:
-            try:
-                for start in range(0, self._size, CHUNK):
-                    piece = buffer[: self._size - start]
-                    source.read_into(start, piece)
-                    digest.update(piece)
-                    progress(start + len(piece), self._size)
-            except StrongroomError as error:
-                raise _differs(error) from error
-            if source.size != self._size or not hmac.compare_digest(digest.digest(), self._digest.digest()):
-                raise _differs("other bytes")
+        found = file_digest(self._output, progress)
+        if found.size != self._size or not hmac.compare_digest(found.sha256, self._digest.digest()):
+            raise _differs("other bytes")
 
     def _take(self, piece: Piece) -> Piece:
         assert not isinstance(piece, Patch), "nothing that was written is changed"  # noqa: S101 - patchable says so
         self._digest.update(piece)
         self._size += len(piece)
         return piece
+
+
+class FileDigest(NamedTuple):
+    """Size and SHA-256 of a file."""
+
+    size: int
+    sha256: bytes
+
+
+def file_digest(output: Output, progress: Callable[[int, int], object]) -> FileDigest:
+    """Read what was written again from the disk; calls `progress` with the bytes done and their total.
+
+    Raises `TamperedError` where it became shorter, `OutputError` where the disk cannot be read.
+    """
+    with _reread(output) as source:
+        size = source.size
+        try:
+            return FileDigest(size, digest(source, lambda done: progress(done, size)))
+        except StrongroomError as error:
+            raise _differs(error) from error
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from strongroom.room.files import EntryFile, TextEntryFile
 from strongroom.room.rereading import Hashed, reread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from strongroom.flow import Readable
     from strongroom.layers import Layer
     from strongroom.output import Output
+    from strongroom.room.receipting import Receipting
     from strongroom.room.staging import Item
 
     Data = Buffer | Readable | Iterable[Buffer]
@@ -44,7 +45,14 @@ class WriteRoom(Room):
     """
 
     def __init__(
-        self, row: Format, options: WriterOptions, output: Output, *, verify: bool, progress: Progress | None
+        self,
+        row: Format,
+        options: WriterOptions,
+        output: Output,
+        *,
+        verify: bool,
+        progress: Progress | None,
+        receipt: Receipting | None = None,
     ) -> None:
         super().__init__()
         self._format = row
@@ -52,6 +60,7 @@ class WriteRoom(Room):
         self._output = output if not verify or row.manifest else Hashed(output)
         self._writer = row.writer(self._options)
         self._verify = verify
+        self._receipt = receipt
         self._progress = progress
         self._done = 0
         self._total: int | None = None  # as progress is told
@@ -125,7 +134,10 @@ class WriteRoom(Room):
         self._expected = total
 
     def close(self) -> None:
-        """End the archive, bring it to the disk, verify it if that was asked for, and let it appear under its name."""
+        """End the archive, bring it to the disk, verify it if that was asked for, and let it appear under its name.
+
+        Its receipt follows it; where that fails, the archive is there, and the `OutputError` says so.
+        """
         if self._state == "closed":
             return
         try:
@@ -137,12 +149,16 @@ class WriteRoom(Room):
             self._output.finish()
             if self._verify:
                 self._reread()
+            if self._receipt is not None:
+                self._receipt.prepare(self._output, self.entries, self._rereading())
             self._output.publish()
         except BaseException:
             self._discard("it could not be completed")
             raise
         finally:
             self._release()
+        if self._receipt is not None:
+            self._receipt.publish()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -208,11 +224,15 @@ class WriteRoom(Room):
 
     def _reread(self) -> None:
         if isinstance(self._output, Hashed):
-            total = sum(entry.size for entry in self.entries)
-            meter = Meter(self._progress, total)
-            self._output.compare(lambda done, size: meter.reach(total * done // size))
+            self._output.compare(self._rereading())
         else:
             reread(self._format, self._options, self._output, len(self.entries), self._progress)
+
+    def _rereading(self) -> Callable[[int, int], None]:
+        """Return what tells `progress` of bytes of the file that are read again, as bytes of the entries' data."""
+        total = sum(entry.size for entry in self.entries)
+        meter = Meter(self._progress, total)
+        return lambda done, size: meter.reach(total * done // size)
 
     # For EntryFile
 
@@ -248,6 +268,8 @@ class WriteRoom(Room):
             current.abort()
             self._encoder.close()
         self._output.discard()
+        if self._receipt is not None:
+            self._receipt.discard()
 
     def _release(self) -> None:
         self._state = "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from strongroom import sshkey
 from strongroom.errors import LimitError, UnsupportedError, WrongKeyError
 from strongroom.formats.age import bech32, hybrid, keys, passphrase, recipients, ssh, x25519
 from strongroom.memory.secret import Secret, SecretBuffer
@@ -183,12 +184,12 @@ def encode(identity: Native) -> Secret:
 
 
 def _parse_ssh(data: memoryview, ask: Callable[[], Secret] | None) -> Identity:
-    if not ssh.is_encrypted(data):
+    if not sshkey.is_encrypted(data):
         return ssh.parse_identity(data)
     if ask is None:
         message = "the SSH key takes a passphrase, and there is none"
         raise WrongKeyError(message)
-    if len(data) <= ssh.LONGEST_KEY and ssh.is_openssh(data):
+    if len(data) <= sshkey.LONGEST_KEY and sshkey.is_openssh(data):
         return ssh.EncryptedIdentity(data, ask)
     with ask() as phrase:
         return ssh.parse_identity(data, phrase)

@@ -69,18 +69,23 @@ class ScryptIdentity:
         """See `identities.Identity`; the passphrase is the caller's."""
 
     def _unwrap(self, stanza: Stanza, file_key: memoryview, slots: Slots) -> bool:
-        keys.check_shape(stanza, 2)
-        salt = keys.argument(stanza, 0, _SALT)
-        factor = stanza.arguments[1]
-        if not _DECIMAL.fullmatch(factor):
-            raise keys.fault(stanza, "the work factor is no decimal number")
-        if len(factor) > _LONGEST or int(factor) > self._limits.scrypt_log_n:
-            message = f"scrypt's work factor of 2^{factor[:20]} is above the scrypt_log_n limit of"
-            message += f" {self._limits.scrypt_log_n}"
-            raise LimitError(message)
+        salt, log_n = parameters(stanza, self._limits)
         with keys.slot(slots, keys.KEY_SIZE) as key:
-            _derive(self._password, salt, int(factor), key)
+            _derive(self._password, salt, log_n, key)
             return keys.unwrap(key, stanza.body, file_key)
+
+
+def parameters(stanza: Stanza, limits: Limits) -> tuple[bytes, int]:
+    """Return the salt and the work factor, as a power of two, of a passphrase's stanza. Raises as `unwrap`."""
+    keys.check_shape(stanza, 2)
+    salt = keys.argument(stanza, 0, _SALT)
+    factor = stanza.arguments[1]
+    if not _DECIMAL.fullmatch(factor):
+        raise keys.fault(stanza, "the work factor is no decimal number")
+    if len(factor) > _LONGEST or int(factor) > limits.scrypt_log_n:
+        message = f"scrypt's work factor of 2^{factor[:20]} is above the scrypt_log_n limit of {limits.scrypt_log_n}"
+        raise LimitError(message)
+    return salt, int(factor)
 
 
 def check_alone(stanzas: tuple[Stanza, ...]) -> None:

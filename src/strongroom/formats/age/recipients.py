@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from strongroom import sshkey
 from strongroom.errors import StrongroomWarning, UnsupportedError
 from strongroom.formats.age import bech32, hybrid, keys, ssh, tag, x25519
 from strongroom.formats.age.passphrase import ScryptRecipient
@@ -48,7 +49,7 @@ def parse(text: str) -> Recipient:
     text = text.strip()
     if _is_identity(text):
         raise ValueError(_MIXED_UP)
-    if text.startswith("ssh-") or ssh.key_type(text) is not None:
+    if text.startswith("ssh-") or sshkey.key_type(text) is not None:
         return ssh.parse_recipient(text)
     if not text.startswith(_NATIVE):
         message = f"{text[:40]!r} is no recipient: age1…, ssh-ed25519 … or ssh-rsa …"
@@ -90,7 +91,7 @@ def parse_file(data: bytes, name: str) -> list[Recipient]:
             try:
                 found.append(parse(text))
             except UnsupportedError:
-                kind = ssh.key_type(text)
+                kind = sshkey.key_type(text)
                 if kind is None:
                     raise
                 message = f"{name!r}, line {number}: SSH keys of type {kind!r} are left out"

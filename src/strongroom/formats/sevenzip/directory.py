@@ -170,7 +170,7 @@ def load(outline: Outline, limits: Limits, tools: coders.Tools) -> Archive:
     header, encrypted = outline.header, False
     limit = outline.offset
     if isinstance(header, spec.EncodedHeader):
-        encrypted = _is_encrypted(header.streams.folders[0])
+        encrypted = is_encrypted(header.streams.folders[0])
         data = _unpack(outline, header.streams, tools)
         limit = outline.places[0].offset
         header = spec.decode_header(data, limit, limits)
@@ -213,7 +213,7 @@ def _unpack(outline: Outline, streams: Streams, tools: coders.Tools) -> bytes:
     """Unpack a header. That its CRC holds is what says that the password is right; py7zr once wrote none."""
     folder, crc = streams.folders[0], streams.substreams[0][0].crc
     coders.check(folder)
-    encrypted = _is_encrypted(folder)
+    encrypted = is_encrypted(folder)
     coders.derive_keys(folder, tools)
     try:
         packs = [_chunks(pack) for pack in outline.packs]
@@ -300,7 +300,7 @@ def _check_name_length(file: File, limits: Limits) -> None:
 def _describer(folder: Folder, places: Sequence[Place]) -> Callable[[File, str, int], Entry]:
     """Return what makes entries of a folder. Of several entries each gets its share of the packed size."""
     method = _method(folder)
-    encryption = "AES-256" if _is_encrypted(folder) else None
+    encryption = "AES-256" if is_encrypted(folder) else None
     packed_size = sum(place.size for place in places)
 
     def describe(file: File, name: str, size: int) -> Entry:
@@ -316,7 +316,7 @@ def _method(folder: Folder) -> str:
     return min(methods, key=lambda method: method.role).name
 
 
-def _is_encrypted(folder: Folder) -> bool:
+def is_encrypted(folder: Folder) -> bool:
     """Whether all that the folder reads is encrypted; what is so in parts only counts as if it were not."""
     owner = [coder.method for coder in folder.coders for _ in range(coder.inputs)]
     return all(owner[index] == spec.AES for index in folder.packed)

@@ -126,7 +126,7 @@ class Shown:
         self._outline = outline
         self._load = load
         self._key = key
-        manifest = _manifest(source, outline, limits)
+        manifest = manifest_of(source, outline, limits)
         self.fields: Sequence[bytes] = _fields(manifest)
         self.whole: tuple[bytes, ...] = ()
         if manifest:
@@ -204,7 +204,7 @@ def described(archive: Archive, record: Record, digests: tuple[bytes, ...]) -> E
     return evidence(record.file, Part(folder, packs, digests, record.nth, stream))
 
 
-def _manifest(source: Source, outline: Outline, limits: Limits) -> bytes:
+def manifest_of(source: Source, outline: Outline, limits: Limits) -> bytes:
     """Return what stands in the gap, if it has the shape of a manifest; else nothing.
 
     A gap of other tools has this shape once in 2^32 times.

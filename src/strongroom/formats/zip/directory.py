@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from strongroom.limits import Limits
     from strongroom.source import Source
 
-_LONGEST_COMMENT: Final = 0xFFFF
+LONGEST_COMMENT: Final = 0xFFFF
+"""Of an archive, in bytes, by the size of its length. APPNOTE 4.3.16."""
+"""Of an archive, in bytes, by the size of its length. APPNOTE 4.3.16."""
 _DOS_DIRECTORY: Final = 0x10  # in the external attributes (APPNOTE 4.4.15)
 _NAMELESS: Final = "-"  # 7-Zip gives what it reads from a pipe no name (so APPNOTE 4.4.17); this is the one of Info-ZIP
 
@@ -96,7 +98,7 @@ class Directory:
 
 def _find_end(source: Source) -> _End:
     """Find the end of central directory record, and the ZIP64 one. APPNOTE 4.3.14 to 4.3.16."""
-    tail_size = min(source.size, _LONGEST_COMMENT + spec.END_SIZE)
+    tail_size = min(source.size, LONGEST_COMMENT + spec.END_SIZE)
     tail_offset = source.size - tail_size
     tail = read(source, tail_offset, tail_size)
     position = tail.rfind(spec.END)
@@ -186,7 +188,7 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
     if header.flags & spec.MASKED:
         message = "the central directory is encrypted (PKWARE strong encryption)"
         raise UnsupportedError(message)
-    aes = _aes(header, records, extra_place)
+    aes = aes_of(header, records, extra_place)
     name = extras.decode_name(header.name, header.flags, records, place) or _NAMELESS
     kind = _kind(header, name, place)
     method = aes.method if aes else header.method
@@ -198,7 +200,7 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
         modified=extras.decode_time(header.dos_time, records),
         mode=header.external >> 16 or None if header.made_by >> 8 in (spec.UNIX_HOST, spec.DARWIN_HOST) else None,
         method=BY_ZIP_METHOD[method].name if method in BY_ZIP_METHOD else str(method),
-        encryption=_encryption(header, aes),
+        encryption=encryption_of(header, aes),
     )
     _check_sizes(entry, header, place)
     if limits.is_bomb(size, packed_size):
@@ -208,7 +210,9 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
     return Record(number, entry, header, aes, records.get(extras.MANIFEST_ID, b""), offset + end.shift)
 
 
-def _aes(header: spec.CentralHeader, records: dict[int, bytes], place: int) -> extras.AesExtra | None:
+def aes_of(header: spec.CentralHeader, records: dict[int, bytes], place: int) -> extras.AesExtra | None:
+    """Return the AES field of an entry whose header stands at `place`, or None. Raises `FormatError`."""
+    """Return the AES field of an entry whose header stands at `place`, or None. Raises `FormatError`."""
     data = records.get(extras.AES_ID)
     if header.method != spec.AES_METHOD:
         return None  # a record without the method says nothing
@@ -218,7 +222,9 @@ def _aes(header: spec.CentralHeader, records: dict[int, bytes], place: int) -> e
     return extras.AesExtra.decode(data, place)
 
 
-def _encryption(header: spec.CentralHeader, aes: extras.AesExtra | None) -> str | None:
+def encryption_of(header: spec.CentralHeader, aes: extras.AesExtra | None) -> str | None:
+    """Return what `Entry.encryption` says."""
+    """Return what `Entry.encryption` says."""
     if aes:
         return f"AES-{aes.key_bits} (AE-{aes.version})"
     if header.flags & spec.STRONG:

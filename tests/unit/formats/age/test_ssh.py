@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
 
+from strongroom import sshkey
 from strongroom.errors import FormatError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
 from strongroom.formats.age import identities, ssh
 from strongroom.memory.secret import Secret
@@ -112,7 +113,7 @@ def test_cost_of_a_passphrase_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
     how = serialization.BestAvailableEncryption(b"open sesame")
     key = memoryview(ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
-    monkeypatch.setattr(ssh, "_MOST_ITERATIONS", 2047)  # one less than OpenSSL's
+    monkeypatch.setattr(sshkey, "_MOST_ITERATIONS", 2047)  # one less than OpenSSL's
     with pytest.raises(LimitError, match="2048 rounds of PBKDF2"):
         identities.parse_file(key, "id", lambda: Secret("open sesame"))
     for changed in (bytes(key)[:80] + b"\n-----END", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"):
@@ -146,7 +147,7 @@ def test_damaged_key_with_a_passphrase_is_an_error_of_ours() -> None:
 
 def test_passphrase_for_a_key_that_has_none() -> None:
     """Nobody is asked."""
-    assert not ssh.is_encrypted(pem(ED25519))
+    assert not sshkey.is_encrypted(pem(ED25519))
     with Secret("pass") as phrase, pytest.raises(WrongKeyError):
         ssh.parse_identity(pem(ED25519), phrase)
 
@@ -204,7 +205,7 @@ def test_damaged_key_is_a_format_error() -> None:
     with pytest.raises(FormatError):
         ssh.parse_identity(memoryview(file[:100]))
     with pytest.raises(FormatError):
-        ssh.parse_identity(memoryview(file + bytes(ssh.LONGEST_KEY)))
+        ssh.parse_identity(memoryview(file + bytes(sshkey.LONGEST_KEY)))
 
 
 @each_key
