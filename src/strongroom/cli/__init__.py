@@ -24,7 +24,7 @@ from strongroom.errors import FormatError, OutputError, StrongroomError, Tampere
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "rekey", "keygen", "doctor", "audit")
+VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "rekey", "keygen", "passphrase", "doctor", "audit")
 _NAME: Final = "strongroom"
 _DONE, _FAILED, _USAGE, _WRONG_KEY, _DAMAGED = range(5)
 _SIGNALLED: Final = 128  # and the signal's number, as shells have it

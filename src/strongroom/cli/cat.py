@@ -10,7 +10,7 @@ import click
 
 from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Failure, Misuse
-from strongroom.cli.messages import STDOUT, naming
+from strongroom.cli.messages import data_bytes
 from strongroom.cli.options import (
     SETTINGS,
     ReadingOptions,
@@ -66,7 +66,7 @@ def command(
         for name in names:
             chunks = room.chunks(name)
             for chunk in _text(name, chunks) if to_terminal and not force else chunks:
-                _write(chunk)
+                data_bytes(chunk)
                 done += len(chunk)
                 bar(done, total)
 
@@ -109,9 +109,3 @@ def _text(name: str, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
             message = f"{name!r} is not plain text, which a terminal could show"
             raise Failure(message, hint="send it to a file or a program, or use --force")
         yield chunk
-
-
-def _write(chunk: memoryview) -> None:
-    with naming(STDOUT):
-        while chunk:
-            chunk = chunk[os.write(_STDOUT, chunk) :]
