@@ -15,6 +15,7 @@ from strongroom.cli.options import (
     SETTINGS,
     ReadingOptions,
     archive_argument,
+    entries_argument,
     force_option,
     quiet_option,
     reading_options,
@@ -39,7 +40,7 @@ _LAYOUT: Final = str.maketrans("", "", "\t\n")
     epilog="Example:  strongroom cat dump.zip dump.sql | psql",
 )
 @archive_argument
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@entries_argument
 @click.option(
     "--streaming", is_flag=True, help="age: pass on each piece once it is authentic, before the end is known."
 )

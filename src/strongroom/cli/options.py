@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, get_args
 
 import click
 
+from strongroom.cli.completing import archives, entries
 from strongroom.cli.failure import Misuse
 from strongroom.cli.messages import is_secret
 from strongroom.cli.passwords import PasswordOptions
@@ -54,7 +55,8 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], ob
     return remember
 
 
-archive_argument = click.argument("archive", type=PATH, callback=_remember(ARCHIVE))
+archive_argument = click.argument("archive", type=PATH, callback=_remember(ARCHIVE), shell_complete=archives)
+entries_argument = click.argument("names", nargs=-1, metavar="[NAME...]", shell_complete=entries)
 json_option = click.option(
     "--json",
     "as_json",
