@@ -83,8 +83,8 @@ class Verbs(click.Group):
 def strongroom() -> None:
     """Encrypted archives that others open with the tools they have; never plaintext on the disk.
 
-    The password is asked for on the terminal, or comes from a file, a descriptor or a command; never from an argument
-    or the environment.
+    The password is asked for on the terminal, or comes from a file, a descriptor, a command or the system's keyring;
+    never from an argument or the environment.
     """
 
 
