@@ -261,7 +261,7 @@ def _zstd() -> Any:  # noqa: ANN401 - one of two modules
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     except ImportError:
-        from backports import zstd  # noqa: PLC0415
+        from backports import zstd  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - with backports.tarfile
     return cast("Any", zstd)
 
 

@@ -62,8 +62,8 @@ def decode_apart(name: str, job: Job, chunks: Iterable[memoryview]) -> Iterator[
     with ExitStack() as stack:
         buffer = memoryview(bytearray(min(CHUNK, job.size + 1)))
         stack.callback(wipe, buffer)
-        child = _start(package)
-        stack.callback(_end, child)
+        child = start_worker(worker.__file__, package)
+        stack.callback(end_worker, child)
         for ready in _ready(child, chain((header, first), source), name):
             count = os.readv(ready, [buffer[filled:]])
             if not count:
@@ -83,21 +83,30 @@ def decode_apart(name: str, job: Job, chunks: Iterable[memoryview]) -> Iterator[
 
 
 def _package(name: str, library: str) -> str:
-    """Return the folder of a library, which this process never imports."""
-    spec = find_spec(library)
-    if spec is None or not spec.submodule_search_locations:
+    """Return the folder of a library; raises `UnsupportedError` where there is none, or no interpreter to run it."""
+    folder = library_folder(library)
+    if folder is None:
         raise _error(worker.MISSING, name, Job(size=0))
     if not sys.executable or getattr(sys, "frozen", False):
         message = f"{name} is decoded in a process of its own, which needs a Python interpreter to start"
         raise UnsupportedError(message)
+    return folder
+
+
+def library_folder(library: str) -> str | None:
+    """Return the folder of a library, which this process never imports, or None where it is not installed."""
+    spec = find_spec(library)
+    if spec is None or not spec.submodule_search_locations:
+        return None
     return str(Path(spec.submodule_search_locations[0]).resolve())
 
 
-def _start(package: str) -> subprocess.Popen[bytes]:
+def start_worker(script: str, package: str) -> subprocess.Popen[bytes]:
+    """Start a worker, a script of ours that imports none of ours, with pipes to it; `package` is its argument."""
     # -S and -B: no site-packages, which take time to find, and no bytecode written. In a session of its own the child
     # gets no Ctrl-C, which a caller may handle without an end.
     return subprocess.Popen(  # noqa: S603 - all of it is ours
-        [sys.executable, "-I", "-S", "-B", str(Path(worker.__file__).resolve()), package],
+        [sys.executable, "-I", "-S", "-B", str(Path(script).resolve()), package],
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -109,7 +118,8 @@ def _start(package: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end_worker(child: subprocess.Popen[bytes]) -> None:
+    """End a worker, however far it is."""
     for pipe in (child.stdin, child.stdout):
         cast("IO[bytes]", pipe).close()
     child.kill()

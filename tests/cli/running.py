@@ -117,7 +117,7 @@ class Terminal:
         self._process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
+            env={"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"} | environment,
             stdin=theirs if stdin is None else stdin,
             stdout=theirs if stdout is None else stdout,
             stderr=theirs,

@@ -86,7 +86,7 @@ def test_seal_for_age_and_back(desk: Desk, keys: str) -> None:
     """Both ways with `age`, and what the summary says opens it."""
     desk.put("report.csv", b"a,b\n")
     done = desk.run("seal", "-r", keys, "--armor", "report.csv.age", "report.csv", "--verify")
-    assert "age -d -i KEY.txt report.csv.age" in done.err
+    assert "  age -d -i KEY.txt -o report.csv report.csv.age\n" in done.err
     identity = str(desk.folder / "key.txt")
     given = subprocess.run(
         [tool("age"), "-d", "-i", identity, desk.folder / "report.csv.age"], capture_output=True, check=True

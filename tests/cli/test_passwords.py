@@ -33,7 +33,7 @@ def test_one_newline_is_cut(desk: Desk, content: bytes, password: bytes) -> None
     """From a file, a descriptor or a command, one final newline is not part of the password; all else is."""
     desk.put("other", content).chmod(0o600)
     for option in (["--password-file", "other"], ["--password-command", "cat other"]):
-        assert desk.run(*SEAL, "--overwrite", *option, stdin=b"data").err.count("\n") == 3
+        assert desk.run(*SEAL, "--overwrite", *option, stdin=b"data").err.count("\n") == 7
         assert opens_with(desk, password)
     ours, theirs = os.pipe()
     os.write(theirs, content)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import zipfile
 
 import pytest
 
@@ -47,22 +48,49 @@ def test_what_the_recipient_is_told(desk: Desk) -> None:
     desk.put("patients.csv", text(2_000_000))
     done = desk.seal("case 42.zip", "patients.csv")
     assert done.out == b""
-    sealed, opener, readable = done.err.splitlines()
+    sealed, heading, windows, macos, linux, ours, readable = done.err.splitlines()
     assert re.fullmatch(r"sealed 1 entry, 2\.0 MB, into case 42\.zip of [\d.]+ kB, [\d.]+ MB/s", sealed)
-    assert opener == "opens with 7-Zip: 7zz x 'case 42.zip'   or: strongroom extract 'case 42.zip' DIR"
+    assert "password" in heading
+    assert re.fullmatch(r"  Windows +7-Zip .*, not Explorer", windows)
+    assert re.fullmatch(r"  macOS +Keka .*, not the Finder", macos)
+    assert re.fullmatch(r"  Linux +7zz x 'case 42\.zip'", linux)
+    assert ours.endswith("  strongroom extract 'case 42.zip' DIR")
     assert readable == "names, sizes and dates can be read without the password"
 
 
-def test_the_lines_for_the_recipient_are_true(desk: Desk) -> None:
-    """7-Zip opens the file as the line says, and strongroom does."""
-    data = noise(3_000_000)
+@pytest.mark.parametrize(
+    ("archive", "options", "made"),
+    [
+        ("case 42.zip", [], "photo.raw"),
+        ("a.7z", [], "photo.raw"),
+        ("a.zip.age", ["-R", "to"], "a.zip"),
+        ("photo.raw.AGE", ["-R", "to"], "photo.raw"),
+        ("sealed", ["-R", "to", "--format", "zip.age"], "NAME.zip"),
+    ],
+)
+def test_the_lines_for_the_recipient_are_true(desk: Desk, archive: str, options: list[str], made: str) -> None:
+    """On Linux the file opens as the line for it says, and as the one for strongroom says."""
+    data = noise(100_000)
     desk.put("photo.raw", data)
-    desk.seal("a.zip", "photo.raw")
-    command = [tool("7zz"), "x", f"-p{PASSWORD.decode()}", "-oby7zip", "a.zip"]
-    subprocess.run(command, cwd=desk.folder, check=True, capture_output=True)
-    assert (desk.folder / "by7zip/photo.raw").read_bytes() == data
-    assert desk.open("extract", "a.zip", "by-us").code == 0
-    assert (desk.folder / "by-us/photo.raw").read_bytes() == data
+    key = desk.run("keygen", "--classic").out
+    desk.put("to", key.split(b"public key: ")[1].splitlines()[0])
+    desk.put("out/KEY.txt", key).chmod(0o600)
+    done = desk.run("seal", f"out/{archive}", "photo.raw", *(options or ["--password-file", "pw"]))
+    assert done.code == 0, done.err
+    by_others, by_us = (
+        line.split("  ")[-1] for line in done.err.splitlines() if re.match("  .*(Linux|anywhere) ", line)
+    )
+    if options:
+        tool("age")
+    else:
+        tool("7zz")
+        by_others, by_us = f"{by_others} -p'{PASSWORD.decode()}'", f"{by_us} --password-file ../pw"
+    subprocess.run(by_others, shell=True, cwd=desk.folder / "out", check=True, capture_output=True)  # noqa: S602
+    found = desk.folder / "out" / made
+    assert (zipfile.ZipFile(found).read("photo.raw") if made.endswith(".zip") else found.read_bytes()) == data
+    ours = by_us.replace("strongroom", " ".join(COMMAND), 1).replace(" DIR", " DIR -q")
+    subprocess.run(ours, shell=True, cwd=desk.folder / "out", check=True, capture_output=True)  # noqa: S602
+    assert {path.read_bytes() for path in (desk.folder / "out/DIR").iterdir()} == {data}
 
 
 @pytest.mark.parametrize("quiet", ["-q", "--quiet"])
@@ -151,7 +179,7 @@ def test_to_standard_output(desk: Desk) -> None:
     desk.put("a.zip", done.out)
     assert contents(desk) == {"x": noise(3_000_000)}
     subprocess.run([tool("7zz"), "t", f"-p{PASSWORD.decode()}", desk.folder / "a.zip"], check=True, capture_output=True)
-    assert "opens with 7-Zip: 7zz x FILE.zip " in done.err
+    assert "  7zz x FILE.zip\n" in done.err
 
 
 @pytest.mark.parametrize("mode", ["wb", "ab"])
@@ -271,7 +299,7 @@ def test_names_that_begin_with_a_dash(desk: Desk) -> None:
     done = desk.seal("-q", "--overwrite", "--", "-x.zip", "-dash.txt")
     assert contents(desk, "-x.zip") == {"-dash.txt": b"1"}
     done = desk.seal("--overwrite", "--", "-x.zip", "-dash.txt")
-    assert "7zz x ./-x.zip " in done.err
+    assert "  7zz x ./-x.zip\n" in done.err
     assert "strongroom extract ./-x.zip DIR" in done.err
 
 

@@ -323,5 +323,5 @@ def test_no_progress_for_short_work(desk: Desk) -> None:
 def test_no_progress_in_a_pipe(desk: Desk) -> None:
     """Standard error that is no terminal gets lines only."""
     done = desk.run("seal", "a.zip", "--name", "x", "--password-file", "pw", "--from-command", "--", *SLOW)
-    assert done.err.count("\n") == 3
+    assert done.err.count("\n") == 7
     assert not {"\x1b", "\r"} & set(done.err)

@@ -370,6 +370,6 @@ print(*sys.modules)
 def test_without_the_library(method: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A library that is not installed is an UnsupportedError, before anything is started."""
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.setattr(isolated, "_start", None)
+    monkeypatch.setattr(isolated, "start_worker", None)
     with pytest.raises(UnsupportedError):
         unpack(method, PACKERS["deflate"](b"abc") if library == "inflate64" else b"\x05\0abc", 3)

@@ -21,6 +21,7 @@ from strongroom.errors import StrongroomError
 from strongroom.memory.process import allow_tracing, harden
 from strongroom.memory.restart import SETTINGS
 from strongroom.memory.secret import Secret, SecretBuffer, wipe
+from strongroom.strength import seconds_to_guess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -184,6 +185,11 @@ def _ram(work: _Work) -> None:
     wipe(buffer)
 
 
+def _strength(work: _Work) -> None:
+    """Have the password judged, as the command line does when it seals."""
+    seconds_to_guess(work.password, "zip")
+
+
 STEPS: Final[dict[str, Callable[[_Work], None]]] = {
     "seal": _seal,
     "read": _read,
@@ -191,6 +197,7 @@ STEPS: Final[dict[str, Callable[[_Work], None]]] = {
     "interrupt": _interrupt,
     "Fernet": _fernet,
     "RamFS": _ram,
+    "strength": _strength,
 }
 
 

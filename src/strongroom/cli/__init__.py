@@ -24,7 +24,20 @@ from strongroom.errors import FormatError, OutputError, StrongroomError, Tampere
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VERBS: Final = ("seal", "ls", "cat", "extract", "verify", "inspect", "rekey", "keygen", "doctor", "audit")
+VERBS: Final = (
+    "seal",
+    "ls",
+    "cat",
+    "extract",
+    "verify",
+    "inspect",
+    "rekey",
+    "keygen",
+    "passphrase",
+    "doctor",
+    "audit",
+    "completion",
+)
 _NAME: Final = "strongroom"
 _DONE, _FAILED, _USAGE, _WRONG_KEY, _DAMAGED = range(5)
 _SIGNALLED: Final = 128  # and the signal's number, as shells have it
@@ -40,12 +53,7 @@ Exit codes:
   4    damaged or forged
   130  interrupted by Ctrl-C; 143 by SIGTERM, 129 by a closed terminal
 
-\b
-To have the Tab key complete verbs and options, put this line into
-  ~/.bashrc   eval "$(_STRONGROOM_COMPLETE=bash_source strongroom)"
-  ~/.zshrc    eval "$(_STRONGROOM_COMPLETE=zsh_source strongroom)"
-  ~/.config/fish/config.fish
-              _STRONGROOM_COMPLETE=fish_source strongroom | source
+The Tab key completes, once `strongroom completion --help` is followed.
 """
 
 
@@ -76,17 +84,15 @@ class Verbs(click.Group):
 def strongroom() -> None:
     """Encrypted archives that others open with the tools they have; never plaintext on the disk.
 
-    The password is asked for on the terminal, or comes from a file, a descriptor or a command; never from an argument
-    or the environment.
+    The password is asked for on the terminal, or comes from a file, a descriptor, a command or the system's keyring;
+    never from an argument or the environment.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     if "_STRONGROOM_COMPLETE" in os.environ:  # set by the function that a shell got from us
-        from click.shell_completion import shell_complete  # noqa: PLC0415 - not in other runs
-
-        return shell_complete(strongroom, {}, _NAME, "_STRONGROOM_COMPLETE", os.environ["_STRONGROOM_COMPLETE"])
+        return _complete()
     _open_standard_streams()
     try:
         raise_on_signals()
@@ -98,6 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error("interrupted")
         return _SIGNALLED + stop.number
     return code or flushed
+
+
+def _complete() -> int:
+    from click.shell_completion import shell_complete  # noqa: PLC0415 - not in other runs
+
+    from strongroom.cli.completion import NAME, VARIABLE  # noqa: PLC0415 - has our functions for the shells
+
+    return shell_complete(strongroom, {}, NAME, VARIABLE, os.environ[VARIABLE])
 
 
 def _run(arguments: list[str]) -> int:

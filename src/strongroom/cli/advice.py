@@ -42,7 +42,7 @@ _ERRNO: Final = {
 }
 _NO_ARGUMENT: Final = (
     "arguments can be read by every user of this machine: leave it out to be asked for the password, "
-    "or use --password-file, --password-fd or --password-command"
+    "or use --password-file, --password-fd, --password-command or --password-keyring"
 )
 
 

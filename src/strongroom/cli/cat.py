@@ -10,11 +10,12 @@ import click
 
 from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Failure, Misuse
-from strongroom.cli.messages import STDOUT, naming
+from strongroom.cli.messages import data_bytes
 from strongroom.cli.options import (
     SETTINGS,
     ReadingOptions,
     archive_argument,
+    entries_argument,
     force_option,
     quiet_option,
     reading_options,
@@ -39,7 +40,7 @@ _LAYOUT: Final = str.maketrans("", "", "\t\n")
     epilog="Example:  strongroom cat dump.zip dump.sql | psql",
 )
 @archive_argument
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@entries_argument
 @click.option(
     "--streaming", is_flag=True, help="age: pass on each piece once it is authentic, before the end is known."
 )
@@ -66,7 +67,7 @@ def command(
         for name in names:
             chunks = room.chunks(name)
             for chunk in _text(name, chunks) if to_terminal and not force else chunks:
-                _write(chunk)
+                data_bytes(chunk)
                 done += len(chunk)
                 bar(done, total)
 
@@ -109,9 +110,3 @@ def _text(name: str, chunks: Iterable[memoryview]) -> Iterator[memoryview]:
             message = f"{name!r} is not plain text, which a terminal could show"
             raise Failure(message, hint="send it to a file or a program, or use --force")
         yield chunk
-
-
-def _write(chunk: memoryview) -> None:
-    with naming(STDOUT):
-        while chunk:
-            chunk = chunk[os.write(_STDOUT, chunk) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from strongroom.cli.failure import Failure
@@ -11,17 +12,19 @@ from strongroom.cli.signals import signals_held
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 _GRACE: Final = 5  # seconds to end in, when asked to
 
 
 @contextmanager
-def output_of(words: Sequence[str], what: str, *, stdin: bool = True) -> Generator[IO[bytes]]:
+def output_of(
+    words: Sequence[str], what: str, *, stdin: bool = True, failures: Mapping[int, Failure] = MappingProxyType({})
+) -> Generator[IO[bytes]]:
     """Run a program and give its standard output; its standard error passes through, `stdin` says if input does.
 
     `what` names it in messages. An exception in the block ends the program. Raises `Failure` where it cannot be run,
-    and at the end of the block where it does not exit with status 0.
+    and at the end of the block where it does not exit with status 0; `failures` has those of some statuses.
     """
     import subprocess  # noqa: PLC0415 - 6 ms, and no shell is involved
 
@@ -40,6 +43,8 @@ def output_of(words: Sequence[str], what: str, *, stdin: bool = True) -> Generat
         if child is not None:
             _end(child)
         raise
+    if status in failures:
+        raise failures[status]
     if status:
         message = f"{what} {words[0]!r} {_ending(status)}"
         raise Failure(message)

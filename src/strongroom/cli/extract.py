@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli.advice import quoted
+from strongroom.cli.completing import folders
 from strongroom.cli.failure import Misuse
 from strongroom.cli.messages import data_json, say
 from strongroom.cli.options import (
@@ -15,6 +16,7 @@ from strongroom.cli.options import (
     SETTINGS,
     ReadingOptions,
     archive_argument,
+    entries_argument,
     json_option,
     quiet_option,
     reading_options,
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     epilog="Example:  strongroom extract case-42.zip case-42",
 )
 @archive_argument
-@click.argument("folder", type=PATH, metavar="DIR")
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.argument("folder", type=PATH, metavar="DIR", shell_complete=folders)
+@entries_argument
 @reading_options
 @quiet_option
 @json_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from strongroom.cli.failure import Misuse
-from strongroom.cli.messages import STDOUT, data_json, naming, say
+from strongroom.cli.messages import data_bytes, data_json, say
 from strongroom.cli.options import PATH, SETTINGS, STDIO, json_option, password_options
 from strongroom.cli.passwords import password_for_sealing
 from strongroom.cli.seal import check_target
@@ -61,7 +61,8 @@ def command(*, output: str | None, classic: bool, passphrase: bool, password: Pa
     ):
         pieces = identity.file(datetime.now().astimezone(), phrase)
         if to_stdout:
-            _write(pieces)
+            for piece in pieces:
+                data_bytes(piece)
         else:
             _save(pieces, str(output))
         recipient = identity.recipient
@@ -71,14 +72,6 @@ def command(*, output: str | None, classic: bool, passphrase: bool, password: Pa
         say(f"Public key: {recipient}")
     if not as_json and not classic:
         say("files for it open with age 1.3 or later; --classic makes keys for older ones")
-
-
-def _write(pieces: Iterator[bytes | memoryview]) -> None:
-    with naming(STDOUT):
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(_STDOUT, view) :]
 
 
 def _save(pieces: Iterator[bytes | memoryview], path: str) -> None:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TextIO
 
+    from typing_extensions import Buffer
+
 STDIN: Final = "standard input"
 STDOUT: Final = "standard output"
+_STDOUT: Final = 1
 _SECRET: Final = re.compile(
     r"AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.IGNORECASE | re.DOTALL
 )
@@ -104,6 +107,14 @@ def data(line: str) -> None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDOUT)
     with naming(STDOUT):
         print(line)  # noqa: T201
+
+
+def data_bytes(data: Buffer) -> None:
+    """Write all of `data` to standard output, past all buffers, which would keep copies."""
+    with naming(STDOUT), memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.write(_STDOUT, view[written:])
 
 
 def data_json(value: object) -> None:

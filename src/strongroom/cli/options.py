@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, get_args
 
 import click
 
+from strongroom.cli.completing import archives, entries
 from strongroom.cli.failure import Misuse
 from strongroom.cli.messages import is_secret
 from strongroom.cli.passwords import PasswordOptions
@@ -54,7 +55,8 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], ob
     return remember
 
 
-archive_argument: Final = click.argument("archive", type=PATH, callback=_remember(ARCHIVE))
+archive_argument: Final = click.argument("archive", type=PATH, callback=_remember(ARCHIVE), shell_complete=archives)
+entries_argument: Final = click.argument("names", nargs=-1, metavar="[NAME...]", shell_complete=entries)
 json_option: Final = click.option(
     "--json",
     "as_json",
@@ -98,15 +100,22 @@ def password_options(verb: Verb) -> Verb:
         metavar="CMD",
         help="Run CMD, without a shell, and take what it writes to standard output.",
     )
+    @click.option(
+        "--password-keyring",
+        metavar="NAME",
+        help="Take what the system's keyring has for NAME, set by `keyring set strongroom NAME`.",
+    )
     @wraps(verb)
     def with_password(
         *,
         password_file: str | None,
         password_fd: int | None,
         password_command: str | None,
+        password_keyring: str | None,
         **rest: object,
     ) -> None:
-        verb(password=PasswordOptions(password_file, password_fd, password_command), **rest)
+        options = PasswordOptions(password_file, password_fd, password_command, keyring=password_keyring)
+        verb(password=options, **rest)
 
     return with_password
 
@@ -172,15 +181,19 @@ def new_password_options(verb: Verb) -> Verb:
     @click.option("--new-password-file", type=PATH, metavar="FILE", help="Take the new password from a file.")
     @click.option("--new-password-fd", type=_DESCRIPTOR, metavar="N", help="From a descriptor.")
     @click.option("--new-password-command", metavar="CMD", help="From what CMD writes.")
+    @click.option("--new-password-keyring", metavar="NAME", help="From the system's keyring.")
     @wraps(verb)
     def with_new(
         *,
         new_password_file: str | None,
         new_password_fd: int | None,
         new_password_command: str | None,
+        new_password_keyring: str | None,
         **rest: object,
     ) -> None:
-        options = PasswordOptions(new_password_file, new_password_fd, new_password_command, prefix="--new-")
+        options = PasswordOptions(
+            new_password_file, new_password_fd, new_password_command, prefix="--new-", keyring=new_password_keyring
+        )
         verb(new_password=options, **rest)
 
     return with_new

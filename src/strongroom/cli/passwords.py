@@ -1,4 +1,4 @@
-"""Passwords: from the terminal, a file, a descriptor or a command, never from an argument or the environment.
+"""Passwords: from the terminal, a file, a descriptor, a command or the keyring, never an argument or the environment.
 
 They go from the descriptor straight into a `SecretBuffer`: no `str` and no `bytes` ever holds one.
 """
@@ -34,17 +34,22 @@ class PasswordOptions(NamedTuple):
     command: str | None
     identities: tuple[str, ...] = ()
     prefix: str = "--"
+    keyring: str | None = None
 
     @property
     def given(self) -> bool:
         """Whether an option says where the password comes from."""
-        return any(option is not None for option in (self.file, self.descriptor, self.command))
+        return self._sources > 0
+
+    @property
+    def _sources(self) -> int:
+        return sum(option is not None for option in (self.file, self.descriptor, self.command, self.keyring))
 
     def check(self, *, stdin_is_data: bool) -> None:
         """Raise `Misuse` for options that contradict each other."""
-        if sum(option is not None for option in (self.file, self.descriptor, self.command)) > 1:
-            names = ", ".join(f"{self.prefix}password-{source}" for source in ("file", "fd"))
-            message = f"only one of {names} and {self.prefix}password-command can be used"
+        if self._sources > 1:
+            names = ", ".join(f"{self.prefix}password-{source}" for source in ("file", "fd", "command"))
+            message = f"only one of {names} and {self.prefix}password-keyring can be used"
             raise Misuse(message)
         if stdin_is_data and self.descriptor == 0:
             message = "standard input cannot give both the data and the password"
@@ -60,6 +65,8 @@ class PasswordOptions(NamedTuple):
             return _from_file(self.file)
         if self.descriptor is not None:
             return _from_descriptor(self.descriptor)
+        if self.keyring is not None:
+            return _from_keyring(self.keyring)
         return _from_command(self.command or "")
 
 
@@ -162,6 +169,15 @@ def _from_command(command: str) -> Secret:
     with output_of(words, what, stdin=os.isatty(0)) as output:
         secret = _read(output.fileno(), f"what {what} wrote")
     return _not_empty(secret, f"what {what} wrote")
+
+
+def _from_keyring(name: str) -> Secret:
+    from strongroom.cli.keyring import from_keyring  # noqa: PLC0415 - few runs need it
+
+    what = f"what the keyring has for {name!r}"
+    with from_keyring(name) as output:
+        secret = _read(output.fileno(), what)
+    return _not_empty(secret, what)
 
 
 def _read(descriptor: int, what: str) -> Secret | None:

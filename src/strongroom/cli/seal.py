@@ -16,6 +16,7 @@ import click
 import strongroom
 from strongroom.cli.advice import for_system, quoted
 from strongroom.cli.failure import Failure, Misuse
+from strongroom.cli.handover import how_to_open
 from strongroom.cli.messages import data_json, say
 from strongroom.cli.options import (
     PATH,
@@ -33,6 +34,7 @@ from strongroom.cli.progress import Bar
 from strongroom.cli.receipts import Wanted, receipt_making_options
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_files
+from strongroom.cli.strength import judge
 from strongroom.cli.units import count, rate, size
 from strongroom.errors import OutputExistsError
 from strongroom.formats import FORMATS, Format
@@ -163,6 +165,7 @@ def command(
     ):
         if secret is not None:
             check_password(row, secret)
+            judge(secret, row, quiet=quiet or as_json)
         start = time.monotonic()
         try:
             room = strongroom.create(
@@ -294,14 +297,11 @@ def _report(sealed: Sealed, archive: str, row: Format, *, post_quantum: bool | N
     """Say what was made. `post_quantum` says it of the recipients, where there are some."""
     speed = rate(sealed.size, sealed.seconds)
     facts = [f"sealed {count(len(sealed.entries), 'entry', 'entries')}, {size(sealed.size)}"]
-    file = f"FILE{row.suffixes[0]}"
     if archive != STDIO:
         facts.append(f"into {archive} of {size(Path(archive).stat().st_size)}")
-        file = quoted(archive)
     say(", ".join([*facts, *([speed] if speed else [])]))
-    opener = (row.opener if post_quantum is None else row.key_opener).format(file=file)
-    ours = f"strongroom extract{'' if post_quantum is None else ' -i KEY.txt'} {file} DIR"
-    say(f"opens with {opener}   or: {ours}" + "   (age 1.3 or later)" * bool(post_quantum))
+    for line in how_to_open(archive, row, by_key=post_quantum is not None, post_quantum=bool(post_quantum)):
+        say(line)
     if row.single and archive != STDIO and Path(archive).name[: -len(row.suffixes[0])] != sealed.entries[0].name:
         say(f"the name {sealed.entries[0].name!r} is not kept: an age file is called as it is, without .age")
     if row.readable:

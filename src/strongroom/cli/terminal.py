@@ -29,7 +29,7 @@ class Terminal:
             self._descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:
             message = "there is no terminal to ask for the password on"
-            hint = "give it with --password-file, --password-fd or --password-command"
+            hint = "give it with --password-file, --password-fd, --password-command or --password-keyring"
             raise Misuse(message, hint=hint) from None
 
     def __enter__(self) -> Self:

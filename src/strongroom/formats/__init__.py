@@ -245,8 +245,7 @@ class Enveloped(Source, Protocol):
 class Format(NamedTuple):
     """A row of the table. `module` has `writer.Writer`, `writer.check_password`, `reader.Reader` and `inspect.inspect`.
 
-    `opener` is another tool's command that opens a file, `key_opener` the one for an identity, and `readable` what
-    anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
+    `readable` is what anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
     `writer.make_envelope` and `reader.open_payload`; `inside` then names the format of what is in the envelope.
     """
 
@@ -255,9 +254,7 @@ class Format(NamedTuple):
     magic: tuple[bytes, ...]
     compressions: tuple[str, ...]
     module: str
-    opener: str
     readable: str
-    key_opener: str = ""
     keys: bool = False
     manifest: bool = True  # else the format authenticates the whole file
     single: bool = False  # holds one entry, without its name
@@ -338,7 +335,6 @@ FORMATS: Final = {
             magic=(b"PK\x03\x04", b"PK\x05\x06"),
             compressions=("deflate", "store", "zstd", "lzma", "bzip2", "xz"),
             module="zip",
-            opener="7-Zip: 7zz x {file}",
             readable="names, sizes and dates",
             from_end=True,
         ),
@@ -348,7 +344,6 @@ FORMATS: Final = {
             magic=(b"7z\xbc\xaf\x27\x1c",),
             compressions=("lzma", "deflate", "bzip2", "store"),
             module="sevenzip",
-            opener="7-Zip: 7zz x {file}",
             readable="nothing but the size of the file and the number of entries",
             behind_program=True,
         ),
@@ -358,8 +353,6 @@ FORMATS: Final = {
             magic=_AGE,
             compressions=("deflate", "store", "zstd", "lzma", "bzip2", "xz"),
             module="age",
-            opener="age: age -d {file} > NAME.zip",
-            key_opener="age: age -d -i KEY.txt {file} > NAME.zip",
             readable="",
             keys=True,
             manifest=False,
@@ -371,8 +364,6 @@ FORMATS: Final = {
             magic=_AGE,
             compressions=("store",),
             module="age",
-            opener="age: age -d {file} > NAME",
-            key_opener="age: age -d -i KEY.txt {file} > NAME",
             readable="",
             keys=True,
             manifest=False,
