@@ -1,4 +1,4 @@
-"""What 7zz makes of many archives at once, and what strongroom makes of one: names and data, to be held side by side."""
+"""What 7zz makes of many archives at once, and strongroom of one: names and data, to be held side by side."""
 
 from __future__ import annotations
 
@@ -50,16 +50,15 @@ def sevenzip(folder: Path, archives: Mapping[str, bytes], form: str, password: s
 
 
 def _made(root: Path) -> Reading:
-    files, folders, links = {}, set(), {}
-    for path, below, names in os.walk(os.fsencode(root)):
-        inside = os.path.relpath(path, os.fsencode(root))
-        for name in (*below, *names):
-            place = os.path.join(path, name)
-            key = os.path.normpath(os.path.join(inside, name))
-            if os.path.islink(place):
-                links[key] = os.readlink(place)
-            elif os.path.isdir(place):
-                folders.add(key)
-            else:
-                files[key] = Path(os.fsdecode(place)).read_bytes()
+    files: dict[bytes, bytes] = {}
+    folders: set[bytes] = set()
+    links: dict[bytes, bytes] = {}
+    for path in root.rglob("*"):
+        key = os.fsencode(path.relative_to(root))
+        if path.is_symlink():
+            links[key] = os.fsencode(path.readlink())
+        elif path.is_dir():
+            folders.add(key)
+        else:
+            files[key] = path.read_bytes()
     return Reading(files, frozenset(folders), links)

@@ -160,8 +160,8 @@ def _zip64_size(indices: list[int]) -> int:
 def decode_name(raw: bytes, flags: int, records: dict[int, bytes], offset: int, *, unix: bool) -> str:
     """Return an entry's name: UTF-8 with flag bit 11, else the Unicode Path record, else what its host writes.
 
-    APPNOTE 4.6.9, D. The record is ignored, as it says, where it belongs to another name. Beside a name in UTF-8 it must
-    agree, since some readers prefer it, and its version must be the one that there is, which only some of them look at.
+    APPNOTE 4.6.9, D. The record is ignored, as it says, where it belongs to another name. Beside a name in UTF-8 it
+    must agree, since some readers prefer it; its version must be the one that there is, at which not all of them look.
 
     Without either a name is CP437. Under a Unix host it is UTF-8 where it can be that, as 7-Zip has it: Archive Utility
     and old Info-ZIP do not set the flag. Backslashes of other hosts become slashes.
