@@ -123,7 +123,7 @@ def test_no_data_in_the_clear(form: str, method: str, tried: Tried) -> None:
 @pytest.mark.parametrize(("form", "method"), cells())
 def test_no_entry_is_left_out(form: str, method: str) -> None:
     """Every entry says that it is encrypted, the empty one too, and none is read without the password."""
-    data = {"data": SMALL} if form == SINGLE else {"a": b"", "b": SMALL, "c": LONG}
+    data = {"data": SMALL} if form == SINGLE else {"a": b"", "b": SMALL}
     stream = io.BytesIO()
     with strongroom.create(stream, format=form, password=PASSWORD, compression=method) as room:
         for name, value in data.items():
