@@ -51,7 +51,7 @@ class Parts:
 
     def header(self, password: str) -> spec.Header:
         """The header, as who has the password reads it."""
-        with Secret(password) as secret, crypto.Key(secret, self.properties.salt, 19, _LIMITS) as key:
+        with Secret(password) as secret, _key(secret, self.properties) as key:
             pieces = unpack(self.folder, [iter((memoryview(self.packed),))], Tools(_LIMITS, 1, lambda _: key))
             header = spec.decode_header(b"".join(map(bytes, pieces)), 0, _LIMITS)
         assert isinstance(header, spec.Header)
@@ -61,12 +61,16 @@ class Parts:
         """The same with another header, stored, as who has the password writes it."""
         data = header.encode()
         properties = self.properties._replace(iv=bytes(range(16)))
-        with Secret(password) as secret, crypto.Key(secret, properties.salt, 19, _LIMITS) as key:
+        with Secret(password) as secret, _key(secret, properties) as key:
             packed = bytes(key.encryptor(properties.iv).update(data + bytes(-len(data) % 16)))
         coders = Coder(spec.AES, properties.encode()), Coder(spec.COPY)
         folder = self.folder._replace(coders=coders, sizes=(len(data), len(data)), crc=zlib.crc32(data))
         outer = Streams(0, (), (folder,), ((Stream(len(data), folder.crc),),))
         return replace(self, packed=packed, outer=spec.EncodedHeader(outer))
+
+
+def _key(secret: Secret, properties: crypto.AesProperties) -> crypto.Key:
+    return crypto.Key(secret, properties.salt, properties.cycles_power, _LIMITS)
 
 
 def apart(archive: bytes) -> Parts:

@@ -21,6 +21,7 @@ from strongroom import StrongroomWarning, TamperedError, UnsupportedError
 from strongroom.formats.zip import crypto, extras, spec
 from tests import zipcraft
 from tests.helpers import text, tool
+from tests.proof import Tried
 from tests.zipedit import Apart, Part, apart
 
 PASSWORD = "a made-up password"
@@ -104,7 +105,7 @@ def accepted_by_others(folder: Path, archive: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("data", [{}, {"one": b"1"}, DATA], ids=["empty", "one", "some"])
-def test_other_tools_open_it(data: dict[str, bytes], tmp_path: Path) -> None:
+def test_other_tools_open_it(data: dict[str, bytes], tried: Tried, tmp_path: Path) -> None:
     """As before: no error, no warning, every byte."""
     archive = tmp_path / "a.zip"
     archive.write_bytes(sealed(data))
@@ -130,6 +131,11 @@ def test_other_tools_open_it(data: dict[str, bytes], tmp_path: Path) -> None:
         for name, _, chunks in stream_unzip([archive.read_bytes()], password=PASSWORD.encode())
     }
     assert read == data | {"folder/": b""}
+    peers = {
+        "7zz, bsdtar, pyzipper, stream-unzip": "read it, without a warning",
+        "zipfile, unzip": "list it, without one",
+    }
+    tried("P7", "ZIP: an archive with a manifest, given to other tools", "is an archive like others", peers=peers)
 
 
 def test_other_tools_read_it_with_libarchive(tmp_path: Path) -> None:
@@ -183,7 +189,7 @@ def test_renamed_by_another_tool(archive: Apart, tmp_path: Path) -> None:
     refused((tmp_path / "a.zip").read_bytes(), "'report.exe' is number 3", "dropped its record")
 
 
-def test_made_a_symlink(tmp_path: Path) -> None:
+def test_made_a_symlink(tried: Tried, tmp_path: Path) -> None:
     """Other attributes make a link of a file whose text is a path; 7zz makes it."""
     pieces = apart(sealed({"a": b"/etc/passwd"}))
     attacked = with_part(pieces, "a", find(pieces, "a").central_but(external=0o120777 << 16))
@@ -191,6 +197,7 @@ def test_made_a_symlink(tmp_path: Path) -> None:
     assert (tmp_path / "a").is_symlink()
     assert str((tmp_path / "a").readlink()).endswith("/etc/passwd")
     refused(attacked, "'a' got other attributes")
+    tried("P7", "ZIP: a file whose text is a path made a link", "refused, by name", peers={"7zz": "makes the link"})
 
 
 def test_redated(archive: Apart, tmp_path: Path) -> None:
@@ -303,7 +310,7 @@ def test_reordered(archive: Apart, tmp_path: Path) -> None:
     refused(replace(archive, parts=[*archive.parts[1::-1], *archive.parts[2:]]).together(), "put in another order")
 
 
-def test_around_the_archive(archive: Apart, tmp_path: Path) -> None:
+def test_around_the_archive(archive: Apart, tried: Tried, tmp_path: Path) -> None:
     """A comment, or something put before the archive, whether the offsets count it or not."""
     attacked = replace(archive, comment=b"see http://example.org").together()
     accepted_by_others(tmp_path, attacked)
@@ -312,6 +319,8 @@ def test_around_the_archive(archive: Apart, tmp_path: Path) -> None:
     attacked = replace(archive, prefix=b"#!/bin/sh\n").together()
     accepted_by_others(tmp_path, attacked)
     refused(attacked, "changed")
+    accept = {"7zz, pyzipper": "accept it"}
+    tried("P7", "ZIP: a comment added, or a program put before it", "refused", count=3, peers=accept)
 
 
 def test_entry_replaced_by_plaintext(archive: Apart, tmp_path: Path) -> None:
@@ -325,13 +334,14 @@ def test_entry_replaced_by_plaintext(archive: Apart, tmp_path: Path) -> None:
 # What is done to the manifest
 
 
-def test_cut_off(archive: Apart, tmp_path: Path) -> None:
+def test_cut_off(archive: Apart, tried: Tried, tmp_path: Path) -> None:
     """Without all of its records the salts still say that it was there; `required` needs none of that."""
     attacked = replace(archive, parts=[part.with_manifest(b"") for part in archive.parts]).together()
     accepted_by_others(tmp_path, attacked)
     refused(attacked, "manifest was removed")
     with strongroom.open(io.BytesIO(attacked)) as room:
         assert len(room) == 4, "lists without a password"
+    tried("P7", "ZIP: the manifest cut off", "refused", peers={"7zz, pyzipper": "read it"})
 
 
 def test_end_cut_off(archive: Apart) -> None:

@@ -33,6 +33,7 @@ from strongroom.manifest.spec import RECORD_SIZE, TAG_SIZE, TAIL_SIZE, Tail
 from strongroom.memory.secret import Secret
 from strongroom.source import open_source
 from tests.helpers import noise, text, tool
+from tests.proof import Tried
 from tests.sevenzipcraft import join
 from tests.sevenzipedit import Parts, aes, apart, flipped, split, with_aes
 
@@ -112,7 +113,7 @@ def with_manifest(parts: Parts, change: Any) -> bytes:  # noqa: ANN401 - a funct
 
 @pytest.mark.parametrize("data", [{}, {"one": b"1"}, DATA], ids=["empty", "one", "some"])
 @pytest.mark.parametrize("compression", ["store", "lzma"])
-def test_other_tools_open_it(data: dict[str, bytes], compression: str, tmp_path: Path) -> None:
+def test_other_tools_open_it(data: dict[str, bytes], compression: str, tried: Tried, tmp_path: Path) -> None:
     """No error, no warning, every byte: 7zz, py7zr; bsdtar cannot decrypt 7z, and says so as ever."""
     archive = sealed(data, compression=compression)
     done = seven(tmp_path, archive, "t")
@@ -127,6 +128,8 @@ def test_other_tools_open_it(data: dict[str, bytes], compression: str, tmp_path:
     done = subprocess.run([tool("bsdtar"), "-tf", "a.7z"], capture_output=True, cwd=tmp_path, check=False)
     assert done.returncode != 0
     assert b"ncrypted" in done.stderr
+    peers = {"7zz, py7zr": "read it, without a warning", "bsdtar": "decrypts no 7z"}
+    tried("P7", "7z: an archive with a manifest, given to other tools", "is an archive like others", peers=peers)
 
 
 # The IV flip: AES-CBC lets whoever knows the first block choose it anew, and a CRC-32 has no key
@@ -164,7 +167,7 @@ def plain_header(archive: bytes) -> tuple[bytes, spec.Header]:
     return body, header
 
 
-def test_the_iv_flip_on_an_archive_of_7zz(tmp_path: Path) -> None:
+def test_the_iv_flip_on_an_archive_of_7zz(tried: Tried, tmp_path: Path) -> None:
     """7zz finds everything fine, and gives what was never sealed. So do we, since nothing tells: see SECURITY.md."""
     (tmp_path / "letter.txt").write_bytes(LETTER)
     command = [tool("7zz"), "a", f"-p{PASSWORD}", "-m0=Copy", "-mhc=off", "made.7z", "letter.txt"]
@@ -178,9 +181,14 @@ def test_the_iv_flip_on_an_archive_of_7zz(tmp_path: Path) -> None:
         assert room.read("letter.txt") != LETTER
     with pytest.raises(TamperedError):
         opened(attacked, manifest="required")
+    peers = {"7zz": '"Everything is Ok", and the other amount'}
+    tried("P7", _FOREIGN_FLIP, "cannot be noticed; refused where a manifest is required", peers=peers)
 
 
-def test_the_iv_flip_on_an_archive_of_py7zr() -> None:
+_FOREIGN_FLIP = "7z of another tool: another amount by its IV, without the password"
+
+
+def test_the_iv_flip_on_an_archive_of_py7zr(tried: Tried) -> None:
     """py7zr accepts it as well."""
     stream = io.BytesIO()
     filters = [{"id": py7zr.properties.FILTER_COPY}, {"id": py7zr.properties.FILTER_CRYPTO_AES256_SHA256}]
@@ -196,9 +204,11 @@ def test_the_iv_flip_on_an_archive_of_py7zr() -> None:
     assert factory.products["letter.txt"].read() == LETTER.replace(b"0000100", b"9000100")
     with pytest.raises(TamperedError):
         opened(attacked, manifest="required")
+    peers = {"py7zr": "the other amount"}
+    tried("P7", _FOREIGN_FLIP, "cannot be noticed; refused where a manifest is required", peers=peers)
 
 
-def test_the_iv_flip_on_ours(parts: Parts) -> None:
+def test_the_iv_flip_on_ours(parts: Parts, tried: Tried, tmp_path: Path) -> None:
     """Refused, also by who has the password and so reaches the IV, but cannot make the manifest's tags by hand."""
     for bit in range(16):
         iv = flipped(parts.properties.iv, bit)
@@ -210,6 +220,9 @@ def test_the_iv_flip_on_ours(parts: Parts) -> None:
     with ignored(attacked.together()) as room:
         assert room.read("letter.txt") == LETTER.replace(b"0000100", b"9000100")
         assert room.verify().manifest == "changed"
+    assert b"Everything is Ok" in seven(tmp_path, attacked.together(), "t").stdout
+    peers = {"7zz": '"Everything is Ok"'}
+    tried("P7", "7z: another amount by its IV, with the password", "refused, by name", count=17, peers=peers)
 
 
 # What can be done without the password

@@ -189,7 +189,7 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
         message = "the central directory is encrypted (PKWARE strong encryption)"
         raise UnsupportedError(message)
     aes = aes_of(header, records, extra_place)
-    name = extras.decode_name(header.name, header.flags, records, place) or _NAMELESS
+    name = extras.decode_name(header.name, header.flags, records, place, unix=header.unix) or _NAMELESS
     kind = _kind(header, name, place)
     method = aes.method if aes else header.method
     entry = Entry(
@@ -198,7 +198,7 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
         size=size,
         packed_size=packed_size,
         modified=extras.decode_time(header.dos_time, records),
-        mode=header.external >> 16 or None if header.made_by >> 8 in (spec.UNIX_HOST, spec.DARWIN_HOST) else None,
+        mode=header.external >> 16 or None if header.unix else None,
         method=BY_ZIP_METHOD[method].name if method in BY_ZIP_METHOD else str(method),
         encryption=encryption_of(header, aes),
     )
@@ -235,15 +235,16 @@ def encryption_of(header: spec.CentralHeader, aes: extras.AesExtra | None) -> st
 def _kind(header: spec.CentralHeader, name: str, place: int) -> Literal["file", "directory", "symlink"]:
     """Tell what an entry is. Readers go by its name, by its Unix type or by its DOS attributes, which must agree.
 
-    A pipe is a file here: Info-ZIP and 7-Zip keep that type of what they read from one.
+    A pipe is a file here: Info-ZIP and 7-Zip keep that type of what they read from one. A link or folder that only
+    the Unix type says, under a host that has none, is refused: 7-Zip makes that link, and other readers a file.
     """
-    unix = header.made_by >> 8 in (spec.UNIX_HOST, spec.DARWIN_HOST)
-    kind = stat.S_IFMT(header.external >> 16) if unix else 0
-    named = name.endswith("/")
-    if kind == stat.S_IFLNK and not named:
+    kind, named = stat.S_IFMT(header.external >> 16), name.endswith("/")
+    if kind == stat.S_IFLNK and header.unix and not named:
         return "symlink"
-    folder = kind == stat.S_IFDIR or (not kind and bool(header.external & _DOS_DIRECTORY))
-    if (folder and not named) or (named and kind not in (0, stat.S_IFDIR)):
+    dos = bool(header.external & _DOS_DIRECTORY) and not (header.unix and kind)
+    folder = kind == stat.S_IFDIR or dos
+    other = kind == stat.S_IFLNK or (header.unix and kind not in (0, stat.S_IFDIR))
+    if (folder and not named) or (named and other) or (kind == stat.S_IFLNK and not header.unix):
         message = f"entry {name!r} has external attributes 0x{header.external:08x}, which are of another kind"
         raise FormatError(message, offset=place, spec="APPNOTE 4.4.15")
     return "directory" if named else "file"

@@ -6,6 +6,7 @@ APPNOTE and AES are as in `spec`, whose integers are little-endian. What matters
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
@@ -156,17 +157,23 @@ def _zip64_size(indices: list[int]) -> int:
 # Names and times
 
 
-def decode_name(raw: bytes, flags: int, records: dict[int, bytes], offset: int) -> str:
-    """Return an entry's name: UTF-8 with flag bit 11, else the Unicode Path record, else CP437. APPNOTE 4.6.9, D.
+def decode_name(raw: bytes, flags: int, records: dict[int, bytes], offset: int, *, unix: bool) -> str:
+    """Return an entry's name: UTF-8 with flag bit 11, else the Unicode Path record, else what its host writes.
 
-    The record is ignored, as it says, where it belongs to another name; beside a name in UTF-8 it must agree, since
-    some readers prefer it. Backslashes of DOS writers become slashes.
+    APPNOTE 4.6.9, D. The record is ignored, as it says, where it belongs to another name. Beside a name in UTF-8 it
+    must agree, since some readers prefer it; its version must be the one that there is, at which not all of them look.
+
+    Without either a name is CP437. Under a Unix host it is UTF-8 where it can be that, as 7-Zip has it: Archive Utility
+    and old Info-ZIP do not set the flag. Backslashes of other hosts become slashes.
     """
     try:
-        name = raw.decode("utf-8" if flags & UTF8 else "cp437")
-        record = records.get(UNICODE_PATH_ID, b"")
-        version, crc = _UNICODE_PATH.unpack_from(record) if len(record) > _UNICODE_PATH.size else (0, 0)
-        if version == 1 and crc == zlib.crc32(raw):
+        name = _decoded(raw, utf8=bool(flags & UTF8), unix=unix)
+        record = records.get(UNICODE_PATH_ID)
+        version, crc = _UNICODE_PATH.unpack_from(record) if record and len(record) > _UNICODE_PATH.size else (0, 0)
+        if record is not None and version != 1:
+            message = "the Unicode Path record is empty, or of a version that does not exist"
+            raise FormatError(message, offset=offset, spec="APPNOTE 4.6.9")
+        if record and crc == zlib.crc32(raw):
             path = record[_UNICODE_PATH.size :].decode()
             if flags & UTF8 and path != name:
                 message = "the Unicode Path record has another name than its header"
@@ -175,7 +182,16 @@ def decode_name(raw: bytes, flags: int, records: dict[int, bytes], offset: int) 
     except UnicodeDecodeError:
         message = "the name is not UTF-8, as its header says"
         raise FormatError(message, offset=offset, spec="APPNOTE D.2") from None
-    return name.replace("\\", "/")
+    return name if unix else name.replace("\\", "/")
+
+
+def _decoded(raw: bytes, *, utf8: bool, unix: bool) -> str:
+    if utf8:
+        return raw.decode()
+    if unix:
+        with suppress(UnicodeDecodeError):
+            return raw.decode()
+    return raw.decode("cp437")
 
 
 @lru_cache(maxsize=16)  # each entry needs it twice, and many entries have the same

@@ -66,7 +66,7 @@ def check_local(record: Record, place: Place) -> None:
     # Info-ZIP takes bit 3 back in the local header alone, where it could seek.
     _same("flags", local.flags | spec.STREAMED, header.flags | spec.STREAMED, record)
     if extras.UNICODE_PATH_ID in records:
-        path = extras.decode_name(local.name, local.flags, records, record.offset)
+        path = extras.decode_name(local.name, local.flags, records, record.offset, unix=record.header.unix)
         _same("name", path, record.entry.name + "/" * (record.entry.kind == "directory"), record)
     _same("compression method", local.method, header.method, record)
     _same("time", local.dos_time, header.dos_time, record)

@@ -54,20 +54,28 @@ class Reader:
         self._check_open(options.guard)
 
     def _check_open(self, guard: Guard | None) -> None:
-        """Check the password and the manifest. Where the manifest says that it is right, a verifier was changed."""
+        """Check the password and the manifest.
+
+        Where that says that the password is right, the verifier was changed, and its record does not hold; or else what
+        was given is the SHA-256 digest of a long password, which HMAC-SHA256 takes for the password itself.
+        """
         shown = Shown(self._source, self._directory, self._authentic)
         first = next((record for record in self._directory.records if record.aes), None)
+        wrong: WrongKeyError | None = None
         if first and first.aes and self._options.password:
             try:
                 self._keys(first, first.aes, locate(self._source, first)).close()
-            except WrongKeyError:
+            except WrongKeyError as error:
                 if guard is None or not guard.fits(shown):
                     raise
+                wrong = error
         if guard is not None:
             guard.open(shown)
             self._guard = guard
         if first and self._options.password:
             self._place(first)
+        if wrong is not None and guard is not None and guard.covers_data:
+            raise wrong
 
     def _authentic(self) -> bool:
         """See `manifest.Shown`; the shortest entry says it."""

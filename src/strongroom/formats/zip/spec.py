@@ -143,6 +143,11 @@ class CentralHeader(NamedTuple):
     extra: bytes
     comment: bytes = b""
 
+    @property
+    def unix(self) -> bool:
+        """Whether its host was Unix or Darwin: then attributes are Unix modes, and a backslash is no separator."""
+        return self.made_by >> 8 in (UNIX_HOST, DARWIN_HOST)
+
     def encode(self, more: bytes = b"") -> bytes:
         """Return the header as bytes, its extra field lengthened by `more`."""
         extra = self.extra + more
