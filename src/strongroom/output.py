@@ -79,6 +79,30 @@ def create_beneath(name: str, folder: int, mode: int = 0o600) -> int:
     return os.open(name, flags, mode, dir_fd=folder)
 
 
+def create_unnamed(folder: int, mode: int = 0o600) -> int | None:
+    """Make a file that has no name yet in the folder descriptor `folder`; None where that cannot be.
+
+    `link_unnamed` gives it one; without, it is gone once it is closed.
+    """
+    descriptor = None
+    try:
+        descriptor = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode, dir_fd=folder)
+        os.stat(f"/proc/self/fd/{descriptor}")  # the only way to give it a name later
+    except OSError as error:
+        if descriptor is not None:
+            os.close(descriptor)
+        if error.errno not in _NO_TMPFILE:
+            raise
+        return None
+    return descriptor
+
+
+def link_unnamed(descriptor: int, name: str, folder: int) -> None:
+    """Give a file of `create_unnamed` its name in the folder; raises `FileExistsError`."""
+    # A folder descriptor makes os.link() follow the link in /proc, which it otherwise refuses to.
+    os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
+
+
 class FileOutput:
     """A file at `path`, mode 0600. Raises `OutputExistsError` where it is there and `overwrite` is False."""
 
@@ -131,15 +155,8 @@ class FileOutput:
             raise OutputError(message)
 
     def _open(self, folder: str) -> None:
-        try:
-            self._descriptor = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
-            os.stat(f"/proc/self/fd/{self._descriptor}")  # the only way to give it a name later
-        except OSError as error:
-            if error.errno not in _NO_TMPFILE:
-                raise
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+        self._descriptor = create_unnamed(self._folder)
+        if self._descriptor is None:
             self._descriptor = self._open_hidden()
             message = (
                 f"the file system of {folder} has no unnamed files: the archive is written under a hidden name, "
@@ -252,11 +269,11 @@ class FileOutput:
                 self._check_target()
                 if self._hidden is None:
                     hidden = _hidden_name()
-                    self._link(hidden)
+                    link_unnamed(self._open_descriptor(), hidden, self._folder)
                     self._hidden = hidden
                 os.rename(self._hidden, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             elif self._hidden is None:
-                self._link(self._name)
+                link_unnamed(self._open_descriptor(), self._name, self._folder)
             else:
                 _rename_new(self._hidden, self._name, self._folder)
             self._hidden = None
@@ -274,10 +291,6 @@ class FileOutput:
                 raise OutputError(message) from error
         finally:
             self._close()
-
-    def _link(self, name: str) -> None:
-        # A folder descriptor makes os.link() follow the link in /proc, which it otherwise refuses to.
-        os.link(f"/proc/self/fd/{self._open_descriptor()}", name, dst_dir_fd=self._folder, follow_symlinks=True)
 
     def discard(self) -> None:
         """See `Output`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -170,17 +171,20 @@ JOBS: Final[dict[str, Job]] = {
 WRITERS: Final = {name: job for name, job in JOBS.items() if job.staged}
 
 
-def lay(job: Job, inputs: Path, out: Path) -> dict[str, bytes]:
-    """Put there what stands there before a job, and return it."""
+def lay(job: Job, inputs: Path, out: Path) -> dict[str, bytes | None]:
+    """Put there what stands there before a job, alone but for hidden files, and return it."""
+    for path in out.iterdir():
+        if not PARTIAL.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for name, source in job.before.items():
         (out / name).write_bytes((inputs / source).read_bytes())
     return standing(out)
 
 
-def standing(out: Path) -> dict[str, bytes]:
+def standing(out: Path) -> dict[str, bytes | None]:
     """All that is in a folder: files and their contents; folders have none."""
     return {
-        str(path.relative_to(out)): path.read_bytes() if path.is_file() else b""
+        str(path.relative_to(out)): path.read_bytes() if path.is_file() else None
         for path in out.rglob("*")
         if not PARTIAL.fullmatch(path.name)
     }

@@ -9,12 +9,14 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.faults.jobs import CANARY, JOBS, contents, hidden, standing
+from tests.faults.jobs import CANARY, JOBS, Job, contents, hidden, lay, standing
 from tests.faults.running import FAILED, Child, Ended, Runner
 from tests.helpers import tool
+from tests.mounts import FileSystem
 
 CALLS: Final = (
     "write", "writev", "pwrite64", "pwritev", "pwritev2", "fsync", "fdatasync", "syncfs", "sync_file_range", "link",
@@ -23,9 +25,13 @@ CALLS: Final = (
 )  # fmt: skip
 """What may fail when a file is written, is brought to the disk and gets its name."""
 
-_MOVES: Final = ("link", "linkat", "rename", "renameat", "renameat2")
+FAULTS: Final = ("error=ENOSPC", "error=EIO", "error=EINTR", "signal=KILL")
+"""What strace does instead of a call, in its words."""
+
+UNCONFIRMED: Final = "the disk did not confirm its name"
+"""What is said where the new file is in place, and may not be after a crash."""
+
 _CALL: Final = re.compile(r"^(\d+) +(\w+)\(")
-_UNCONFIRMED: Final = "the disk did not confirm its name"
 
 
 class Strike(NamedTuple):
@@ -35,47 +41,73 @@ class Strike(NamedTuple):
     number: int
     fault: str
 
+
+@dataclass(frozen=True)
+class Scene:
+    """A job, and where it does its work."""
+
+    name: str
+    jobs: Runner
+    kind: FileSystem
+    out: Path
+    log: Path
+
     @property
-    def kills(self) -> bool:
-        """Whether it ends the process."""
-        return self.fault == "signal=KILL"
+    def job(self) -> Job:
+        """The job."""
+        return JOBS[self.name]
 
+    @property
+    def verb(self) -> str:
+        """The verb of the job."""
+        return self.name.split()[0]
 
-def judge(name: str, inputs: Path, out: Path, before: dict[str, bytes], ended: Ended, *, killed: bool = False) -> str:
-    """Fail unless the old state is there whole, or the new one, and what was said fits; return which: old or new."""
-    job = JOBS[name]
-    after = standing(out)
-    left = hidden(out)
-    assert len(left) <= killed, (ended, left)
-    assert not any(CANARY in path.read_bytes() for path in left)
-    if after == before:
-        assert ended.code != 0, ended
-        state = "old"
-    elif killed and not job.staged:
-        _only_pieces(job.makes, inputs, before, after)
-        state = "new" if ended.code == 0 else "part"
-    else:
-        job.whole(inputs, out)
-        others = {path: data for path, data in after.items() if path.split("/")[0] != job.makes}
-        assert others == {path: data for path, data in before.items() if path.split("/")[0] != job.makes}
-        state = "new"
-    if not killed:
-        assert ended.code in (0, FAILED), ended
-        assert ended.code == FAILED or state == "new"
-        if ended.code == FAILED:
-            assert "strongroom: error: " in ended.said
-            assert state == "old" or _UNCONFIRMED in ended.said, ended
-    return state
+    def lay(self) -> dict[str, bytes | None]:
+        """Put there what stands there before it."""
+        return lay(self.job, self.jobs.inputs, self.out)
 
+    def judge(self, before: dict[str, bytes | None], ended: Ended, *, killed: bool = False) -> str:
+        """Fail unless what stands there is whole, old or new, and what was said fits; return old, new or part."""
+        after = standing(self.out)
+        left = hidden(self.out)
+        assert len(left) <= killed, (ended, left)
+        assert not any(CANARY in path.read_bytes() for path in left)
+        if after == before:
+            assert ended.code != 0, ended
+            state = "old"
+        elif killed and not self.job.staged and ended.code != 0:
+            self._check_pieces(before, after)
+            return "part"
+        else:
+            self.job.whole(self.jobs.inputs, self.out)
+            assert self._others(after) == self._others(before)
+            state = "new"
+        if not killed:
+            assert ended.code in (0, FAILED), ended
+            assert ended.code == FAILED or state == "new"
+            if ended.code == FAILED:
+                assert "strongroom: error: " in ended.said
+                assert state == "old" or UNCONFIRMED in ended.said, ended
+        return state
 
-def _only_pieces(makes: str, inputs: Path, before: dict[str, bytes], after: dict[str, bytes]) -> None:
-    """A kill cannot be cleaned up after: what `extract` had made by then is there, file by file."""
-    assert before.items() <= after.items()
-    plain = {path.rpartition("/")[2]: data for path, data in contents(inputs).items()}
-    for path, data in after.items():
-        if path not in before:
-            assert path.split("/")[0] == makes
-            assert data in (b"", plain.get(path.rpartition("/")[2])), f"{path} is there in part"
+    def _others(self, found: dict[str, bytes | None]) -> dict[str, bytes | None]:
+        return {path: data for path, data in found.items() if path.split("/")[0] != self.job.makes}
+
+    def _check_pieces(self, before: dict[str, bytes | None], after: dict[str, bytes | None]) -> None:
+        """Each file that `extract` had made by then is whole, where the file system has unnamed files."""
+        assert before.items() <= after.items()
+        plain = {path.rpartition("/")[2]: data for path, data in contents(self.jobs.inputs).items()}
+        for path, data in after.items():
+            if path not in before:
+                assert path.split("/")[0] == self.job.makes
+                if data is not None:
+                    whole = plain[path.rpartition("/")[2]]
+                    assert data == whole or (not self.kind.unnamed and whole.startswith(data)), path
+
+    def undisturbed(self) -> None:
+        """Do the job, and fail unless all of it is done."""
+        before = self.lay()
+        assert self.judge(before, self.jobs.run(self.name, self.out)) == "new"
 
 
 def kill_at(child: Child, number: signal.Signals, seconds: float) -> Ended:
@@ -94,12 +126,13 @@ def moments(count: int, duration: float, seed: str) -> Iterator[float]:
     return (1.05 * duration * place for place in places)
 
 
-def calls(runner: Runner, name: str, out: Path, log: Path) -> Counter[str]:
+def calls(scene: Scene) -> Counter[str]:
     """How often a job that nothing strikes makes each call, in that of its threads which makes the most of them."""
-    ended = _traced(runner.start(name, out), log, "-e", f"trace={','.join(CALLS)}")
+    scene.lay()
+    ended = _traced(scene, "-e", f"trace={','.join(CALLS)}")
     assert ended.code == 0, ended
     counts = Counter[tuple[str, str]]()
-    for line in log.read_text().splitlines():
+    for line in scene.log.read_text().splitlines():
         if found := _CALL.match(line):
             counts[found[1], found[2]] += 1
     most = Counter[str]()
@@ -108,19 +141,21 @@ def calls(runner: Runner, name: str, out: Path, log: Path) -> Counter[str]:
     return most
 
 
-def strikes(made: Counter[str], faults: tuple[str, ...]) -> list[Strike]:
+def strikes(made: Counter[str]) -> list[Strike]:
     """Each fault at each of the calls."""
-    return [Strike(call, n, fault) for call in sorted(made) for n in range(1, made[call] + 1) for fault in faults]
+    return [Strike(call, number + 1, fault) for call in sorted(made) for number in range(made[call]) for fault in FAULTS]
 
 
-def struck(runner: Runner, name: str, out: Path, log: Path, strike: Strike) -> Ended:
-    """Run a job with a fault."""
-    how = ("-e", f"trace={strike.call}", "-e", f"inject={strike.call}:{strike.fault}:when={strike.number}")
-    return _traced(runner.start(name, out), log, *how)
+def struck(scene: Scene, strike: Strike) -> Ended:
+    """Do the job with a fault."""
+    return _traced(
+        scene, "-e", f"trace={strike.call}", "-e", f"inject={strike.call}:{strike.fault}:when={strike.number}"
+    )
 
 
-def _traced(child: Child, log: Path, *how: str) -> Ended:
-    command = [tool("strace"), "-f", "-o", str(log), *how, "-p", str(child.pid)]
+def _traced(scene: Scene, *how: str) -> Ended:
+    child = scene.jobs.start(scene.name, scene.out)
+    command = [tool("strace"), "-f", "-o", str(scene.log), *how, "-p", str(child.pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr
         said = strace.stderr.readline()
