@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.jobs import make_inputs
-from tests.faults.running import Runner, runner
+from tests.faults.running import Runner
 from tests.mounts import FILE_SYSTEMS, FileSystem, mounted
 
-SIZE = 96 << 20
+SIZE = 40 << 20
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +23,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def jobs(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """What runs the jobs."""
-    with runner(inputs, tmp_path_factory.mktemp("runner")) as one:
-        yield one
+    one = Runner(inputs)
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="module", params=FILE_SYSTEMS, ids=str)

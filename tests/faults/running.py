@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, NamedTuple, cast
@@ -59,25 +59,25 @@ class Child:
     def end(self) -> Ended:
         """Wait for its end."""
         code = int(self._answers.readline())
-        self._said.seek(0)
-        return Ended(code, self._said.read().decode())
+        return Ended(code, (self._said.read() or b"").decode())
 
 
 class Runner:
     """Starts jobs, one after the other."""
 
-    def __init__(self, inputs: Path, said: IO[bytes]) -> None:
+    def __init__(self, inputs: Path) -> None:
         self.inputs = inputs
-        self._said = said
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, inputs],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
         )
+        self._said = cast("IO[bytes]", self._process.stderr)
+        os.set_blocking(self._said.fileno(), False)
 
     def start(self, name: str, out: Path, *, size_limit: int | None = None, short: int | None = None) -> Child:
         """Make the child for a job.
@@ -86,8 +86,6 @@ class Runner:
         short       the number of the write from which on each takes half of what it is given
         """
         pipe, answers = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
-        self._said.seek(0)
-        self._said.truncate()
         pipe.write(json.dumps([name, str(out), size_limit, short]).encode())
         return Child(int(answers.readline()), pipe, answers, self._said)
 
@@ -103,20 +101,11 @@ class Runner:
         self._process.communicate()
 
 
-@contextmanager
-def runner(inputs: Path, folder: Path) -> Iterator[Runner]:
-    """Give one; what its children say goes through a file in `folder`."""
-    with (folder / "said").open("w+b", buffering=0) as said:
-        one = Runner(inputs, said)
-        try:
-            yield one
-        finally:
-            one.close()
-
-
 def _serve(inputs: Path) -> None:
     """Answer each request with the child's id, and then its exit code."""
     while request := os.read(0, 1 << 16):
+        if not request.strip():  # meant for a child that was killed before it began
+            continue
         name, out, size_limit, short = json.loads(request)
         pid = os.fork()
         if not pid:
