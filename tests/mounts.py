@@ -68,14 +68,24 @@ def mounted(kind: FileSystem, folder: Path, size: int, *options: str) -> Iterato
         unmount(place)
 
 
+@contextmanager
+def bound_read_only(folder: Path) -> Iterator[None]:
+    """Have nobody write into a folder, by a mount over it."""
+    _run("mount", "--bind", str(folder), str(folder))
+    try:
+        _run("mount", "-o", "remount,bind,ro", str(folder))
+        yield
+    finally:
+        unmount(folder)
+
+
 def unmount(place: Path) -> None:
     """Unmount it, which also lets go of the loop device; in any case it is no longer to be seen afterwards."""
-    if os.path.ismount(place):
-        done = subprocess.run([_found("umount"), place], capture_output=True, text=True, check=False)
-        if done.returncode:
-            subprocess.run([_found("umount"), "--lazy", place], check=True)
-            message = f"something still used what a test had mounted: {done.stderr}"
-            raise OSError(message)
+    done = subprocess.run([_found("umount"), place], capture_output=True, text=True, check=False)
+    if done.returncode:
+        subprocess.run([_found("umount"), "--lazy", place], check=True)
+        message = f"something still used what a test had mounted: {done.stderr}"
+        raise OSError(message)
 
 
 def _found(program: str) -> str:

@@ -233,7 +233,9 @@ class FileOutput:
                         continue
                 raise self._failed("writing failed", error) from error
             if not count:  # not an error to POSIX, and without end if it were tried again
-                message = f"{self._path}: writing failed: the disk took nothing; whatever is under this name is as it was"
+                message = (
+                    f"{self._path}: writing failed: the disk took nothing; whatever is under this name is as it was"
+                )
                 raise OutputError(message)
             if count < len(view) and self._direct:
                 self._direct = not self._set_direct(on=False)  # what is left is no longer aligned

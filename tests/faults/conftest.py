@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.jobs import make_inputs
+from tests.faults.jobs import JOBS, make_inputs
 from tests.faults.running import Runner
+from tests.faults.striking import Scene
 from tests.mounts import FILE_SYSTEMS, FileSystem, mounted
 
 SIZE = 40 << 20
@@ -49,6 +50,12 @@ def out(disk: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     _remove(folder)
+
+
+@pytest.fixture(params=JOBS)
+def scene(request: pytest.FixtureRequest, jobs: Runner, kind: FileSystem, out: Path, tmp_path: Path) -> Scene:
+    """Each job, on each file system."""
+    return Scene(request.param, jobs, kind, out, tmp_path / "log")
 
 
 def _remove(folder: Path) -> None:

@@ -37,7 +37,7 @@ class Job(NamedTuple):
     run: Run
     makes: str
     whole: Callable[[Path, Path], None]
-    before: Mapping[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, which nobody changes
+    before: Mapping[str, str] = {}
     staged: bool = True
 
 
@@ -132,6 +132,8 @@ _OVER: Final = (*_PW, *_STORE, "--overwrite")
 _NEW: Final = ("-i", "old.key", "-R", "new.pub")
 _OLD: Final = "noise"
 
+_LONGEST: Final = f"{'n' * 251}.zip"  # which leaves no room for a suffix
+
 JOBS: Final[dict[str, Job]] = {
     "seal zip": Job(verb("seal", "OUT/a.zip", *_PW, *_STORE, "data"), "a.zip", _archive("a.zip")),
     "seal zip, verify": Job(
@@ -149,6 +151,9 @@ JOBS: Final[dict[str, Job]] = {
         "a.age",
         _archive("a.age", key="old", single="data/large"),
         {"a.age": _OLD},
+    ),
+    "seal zip over another with the longest name": Job(
+        verb("seal", f"OUT/{_LONGEST}", *_OVER, "data"), _LONGEST, _archive(_LONGEST), {_LONGEST: _OLD}
     ),
     "create zip over another": Job(_library, "a.zip", _archive("a.zip"), {"a.zip": _OLD}),
     "rekey zip.age": Job(
@@ -168,7 +173,7 @@ JOBS: Final[dict[str, Job]] = {
     ),
     "extract beside another": Job(_library_extract, "data", _files("data"), {"kept": _OLD}, staged=False),
 }
-WRITERS: Final = {name: job for name, job in JOBS.items() if job.staged}
+STAGED: Final = {name: job for name, job in JOBS.items() if job.staged}
 
 
 def lay(job: Job, inputs: Path, out: Path) -> dict[str, bytes | None]:

@@ -143,7 +143,9 @@ def calls(scene: Scene) -> Counter[str]:
 
 def strikes(made: Counter[str]) -> list[Strike]:
     """Each fault at each of the calls."""
-    return [Strike(call, number + 1, fault) for call in sorted(made) for number in range(made[call]) for fault in FAULTS]
+    return [
+        Strike(call, number + 1, fault) for call in sorted(made) for number in range(made[call]) for fault in FAULTS
+    ]
 
 
 def struck(scene: Scene, strike: Strike) -> Ended:

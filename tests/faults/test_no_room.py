@@ -8,22 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.jobs import JOBS, SIZES
-from tests.faults.running import FAILED, Runner
+from tests.faults.jobs import SIZES
+from tests.faults.running import FAILED
 from tests.faults.striking import Scene
-from tests.mounts import FileSystem
 from tests.proof import Tried
 
 LEFT = (0, 1, 4096, 100_000, 4 << 20, (4 << 20) + 4096, (8 << 20) + 300, SIZES["large"], 10 << 20)
 LIMITS = (1, 4095, 4096, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, (8 << 20) + 4097, SIZES["large"])
 
 Times = Callable[[int, int], int]
-
-
-@pytest.fixture(params=JOBS)
-def scene(request: pytest.FixtureRequest, jobs: Runner, kind: FileSystem, out: Path, tmp_path: Path) -> Scene:
-    """Each job, on each file system."""
-    return Scene(request.param, jobs, kind, out, tmp_path / "log")
 
 
 def free(place: Path) -> int:
@@ -51,7 +44,7 @@ def filled(place: Path, left: int) -> Iterator[None]:
 
 
 def test_full_disk(scene: Scene, disk: Path, times: Times, tried: Tried) -> None:
-    """On a disk that gets full, at any point, what stood there is whole, nothing is left, and the space is free again."""
+    """On a disk that gets full what stood there is whole, nothing is left, and the space is free again."""
     states = Counter[str]()
     for left in LEFT[:: -(-len(LEFT) // times(2, len(LEFT)))]:
         before = scene.lay()
@@ -92,6 +85,6 @@ def test_the_disk_is_full(disk: Path) -> None:
     with filled(disk, 4096), (disk / "more").open("wb", buffering=0) as file:
         file.write(bytes(512))
         with pytest.raises(OSError):
-            file.write(bytes(1 << 20))
-            file.write(bytes(1 << 20))
+            for _ in range(2):
+                file.write(bytes(1 << 20))
     (disk / "more").unlink()

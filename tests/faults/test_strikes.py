@@ -4,14 +4,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-
-from tests.faults.jobs import JOBS
-from tests.faults.running import FAILED, Runner
+from tests.faults.running import FAILED
 from tests.faults.striking import Scene, calls, kill_at, moments, strikes, struck
-from tests.mounts import FILE_SYSTEMS, FileSystem
+from tests.mounts import FILE_SYSTEMS
 from tests.proof import Tried
 
 SYNCS = ("fsync", "fdatasync", "syncfs")
@@ -19,12 +15,6 @@ REMOVALS = ("unlink", "unlinkat")
 WHOLE = "the old file whole, or the new one"
 
 Times = Callable[[int, int], int]
-
-
-@pytest.fixture(params=JOBS)
-def scene(request: pytest.FixtureRequest, jobs: Runner, kind: FileSystem, out: Path, tmp_path: Path) -> Scene:
-    """Each job, on each file system."""
-    return Scene(request.param, jobs, kind, out, tmp_path / "log")
 
 
 def outcome(scene: Scene, *, killed: bool = False) -> str:
@@ -63,7 +53,7 @@ def test_signals(scene: Scene, times: Times, tried: Tried) -> None:
 
 
 def test_faults_at_each_call(scene: Scene, times: Times, tried: Tried) -> None:
-    """A call that fails is an error that says so, or done again; a failed sync is no success; a kill there is as any."""
+    """A call that fails is an error that says so, or is done again; a failed sync is never success."""
     every = strikes(calls(scene))
     chosen = every[:: max(len(every) // times(3, len(every)), 1)]
     for strike in chosen:
