@@ -1,14 +1,19 @@
-"""Safe extraction: plaintext files below one folder, and nowhere else."""
+"""Safe extraction: plaintext files below one folder, and nowhere else.
+
+Whatever Python can still handle leaves nothing. A kill leaves the files that were whole by then; on file systems without
+unnamed files, and there alone, also a part of one.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from strongroom.errors import OutputError, OutputExistsError, StrongroomWarning
-from strongroom.output import create_beneath
+from strongroom.output import create_beneath, create_unnamed, link_unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +39,7 @@ def extract(
             elif entry.kind == "directory":
                 os.close(tree.folder(entry.name.split("/")))
             else:
-                with tree.file(entry) as file:
+                with _File(tree, entry) as file:
                     for chunk in reader.chunks(entry):
                         file.write(chunk)
                         tick(len(chunk))
@@ -55,26 +60,66 @@ def extract(
 
 
 class _File:
-    """A file that is being extracted."""
+    """A file that is being extracted. It has its name once it is whole, where the file system has unnamed files."""
 
-    def __init__(self, descriptor: int, entry: Entry) -> None:
-        self._descriptor = descriptor
+    def __init__(self, tree: _Tree, entry: Entry) -> None:
+        self._tree = tree
         self._entry = entry
+        *parts, self._name = entry.name.split("/")
+        mode = 0o700 if (entry.mode or 0) & 0o100 else 0o600
+        self._folder = tree.folder(parts)
+        try:
+            _refuse_existing(self._name, self._folder)
+            unnamed = create_unnamed(self._folder, mode)
+            self._named = unnamed is None
+            self._descriptor = create_beneath(self._name, self._folder, mode) if unnamed is None else unnamed
+        except BaseException as error:
+            os.close(self._folder)
+            if isinstance(error, OSError):
+                error.filename = tree.path(entry)
+            raise
+        if self._named:
+            tree.add(entry)
 
     def write(self, data: memoryview) -> None:
         while data:
-            data = data[os.write(self._descriptor, data) :]
+            count = os.write(self._descriptor, data)
+            if not count:  # not an error to POSIX, and without end if it were tried again
+                raise OSError(errno.EIO, "the disk took nothing", self._tree.path(self._entry))
+            data = data[count:]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         try:
-            seconds = self._entry.modified.timestamp()
-            with suppress(OSError, OverflowError):  # a time that this file system cannot hold
-                os.utime(self._descriptor, (seconds, seconds))
+            if error is None:
+                seconds = self._entry.modified.timestamp()
+                with suppress(OSError, OverflowError):  # a time that this file system cannot hold
+                    os.utime(self._descriptor, (seconds, seconds))
+                self._give_name()
         finally:
-            os.close(self._descriptor)
+            try:
+                os.close(self._descriptor)
+            finally:
+                os.close(self._folder)
+
+    def _give_name(self) -> None:
+        if self._named:
+            return
+        try:
+            link_unnamed(self._descriptor, self._name, self._folder)
+        except OSError as error:
+            error.filename = self._tree.path(self._entry)
+            raise
+        self._tree.add(self._entry)
+
+
+def _refuse_existing(name: str, folder: int) -> None:
+    """Say so at once, and not when the file is whole."""
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 class _Tree:
@@ -114,20 +159,13 @@ class _Tree:
             descriptor = inner
         return descriptor
 
-    def file(self, entry: Entry) -> _File:
-        """Make a file; raises `FileExistsError`."""
-        *parts, name = entry.name.split("/")
-        folder = self.folder(parts)
-        try:
-            executable = bool((entry.mode or 0) & 0o100)
-            descriptor = create_beneath(name, folder, 0o700 if executable else 0o600)
-        except OSError as error:
-            error.filename = os.path.join(self._root_path, *parts, name)
-            raise
-        finally:
-            os.close(folder)
-        self._made.append(((*parts, name), False))
-        return _File(descriptor, entry)
+    def path(self, entry: Entry) -> str:
+        """Where an entry goes, for messages."""
+        return os.path.join(self._root_path, *entry.name.split("/"))
+
+    def add(self, entry: Entry) -> None:
+        """Remember that its file was made."""
+        self._made.append((tuple(entry.name.split("/")), False))
 
     def remove(self) -> None:
         """Remove what was made, the last first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar, cast
@@ -183,6 +184,42 @@ class Stage(NamedTuple):
     parallel: bool = False
 
 
+class _Door:
+    """What all tasks go through, so that one can be sure that none is left inside.
+
+    An executor does not know a thread whose start was interrupted by a signal, and does not wait for it: that thread
+    would go on with keys and memory that were let go of.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._shut = False
+
+    def through(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - stages differ in type
+        """Call `function`, unless the door is shut."""
+        with self._changed:
+            if self._shut:
+                raise InterruptedError
+            self._inside += 1
+        try:
+            return function(*arguments)
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify()
+
+    def shut(self) -> None:
+        """Let nobody in, and wait until nobody is inside."""
+        if os.getpid() != self._process:  # a forked child, which has none of these threads
+            return
+        with self._changed:
+            self._shut = True
+            while self._inside:
+                self._changed.wait()
+
+
 class Pipeline(Generic[Item, Result]):
     """Runs items through `stages` and gives the results in order.
 
@@ -204,6 +241,7 @@ class Pipeline(Generic[Item, Result]):
         # Two more than can be worked on, so that no stage runs dry while the caller is busy with a result.
         self._ahead = threads + len(self._stages) + 1 if ahead is None else ahead
         self._drop = drop
+        self._door = _Door()
         self._pending: deque[tuple[Item, Future[Result]]] = deque()
         self._executors: list[ThreadPoolExecutor] = []
         self._routes: list[tuple[Callable[[Any], Any], ThreadPoolExecutor]] = []
@@ -225,7 +263,8 @@ class Pipeline(Generic[Item, Result]):
             self._start()
         future: Any = item
         for number, (function, executor) in enumerate(self._routes):
-            future = executor.submit(_follow, function, future) if number else executor.submit(function, item)
+            task = (_follow, function, future) if number else (function, item)
+            future = executor.submit(self._door.through, *task)
         self._pending.append((item, future))
         while len(self._pending) > self._ahead:
             yield self._pending[0][1].result()
@@ -252,6 +291,7 @@ class Pipeline(Generic[Item, Result]):
         """
         for executor in self._executors:
             executor.shutdown(wait=False, cancel_futures=True)
+        self._door.shut()
         for executor in self._executors:
             executor.shutdown(wait=True)
         while self._pending:

@@ -388,6 +388,37 @@ def test_ctrl_c_interrupts_a_wait() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_close_waits_for_a_thread_whose_start_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a thread starts: its executor does not know it, and yet nothing is let go of while it works."""
+    begun, finish, done = threading.Event(), threading.Event(), []
+    real = threading.Thread.start
+
+    def work(item: int) -> int:
+        begun.set()
+        finish.wait(10)
+        done.append(item)
+        return item
+
+    def interrupted(thread: threading.Thread) -> None:
+        real(thread)
+        assert begun.wait(10)
+        raise KeyboardInterrupt
+
+    with nothing_left():
+        pipeline = Pipeline[int, int]([Stage(work)], 2)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                list(pipeline.push(1))
+        timer = threading.Timer(0.1, finish.set)
+        timer.start()
+        pipeline.close()
+        assert done == [1]
+        timer.join()
+        while any(thread.name.startswith("strongroom") for thread in threading.enumerate()):
+            time.sleep(0.001)
+
+
 def test_chunk_release_is_harmless_twice() -> None:
     """A chunk that was released does not wipe memory that has become another chunk's."""
     pool: list[bytearray] = []
