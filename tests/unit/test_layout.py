@@ -28,6 +28,8 @@ ORDER = [
     "layers",
     "fs/sealed",
     "room",
+    "aio",
+    "compat",
     "audit",
     "cli",
 ]
