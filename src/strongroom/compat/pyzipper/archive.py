@@ -17,7 +17,7 @@ from strongroom.errors import EntryNotFoundError, StrongroomWarning
 from strongroom.memory.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -41,6 +41,8 @@ class AESZipFile:
 
     Raises `BadZipFile`, `NotSupported` for mode "a", `FileExistsError` for mode "x", `OSError`.
     """
+
+    zipinfo_cls = AESZipInfo
 
     def __init__(
         self,
@@ -74,11 +76,12 @@ class AESZipFile:
             raise NotSupported(message)
         if mode == "r":
             self._reading = Reading(where, legacy=legacy)
+            take = self._listing()
             for entry in self._reading.entries:
-                self._list(AESZipInfo.of(entry))
+                take(AESZipInfo.of(entry))
         elif mode in ("w", "x"):
             self._writing = Writing(
-                where, exclusive=mode == "x", compression=compression, level=compresslevel, taken=self._list
+                where, exclusive=mode == "x", compression=compression, level=compresslevel, taken=self._listing()
             )
         else:
             message = f"mode is 'r', 'w' or 'x', not {mode!r}"
@@ -228,8 +231,12 @@ class AESZipFile:
     def close(self) -> None:
         """Close an archive that is read; complete one that is made, which then appears under its name."""
         if self._writing is not None:
-            self._writing.close(self._password)
-        self._release()
+            self._writing.refuse_open_entry()
+        try:
+            if self._writing is not None:
+                self._writing.close(self._password)
+        finally:
+            self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -258,9 +265,15 @@ class AESZipFile:
         self._reading = self._writing = None
         self.setpassword(None)
 
-    def _list(self, info: AESZipInfo) -> None:
-        self.filelist.append(info)
-        self.NameToInfo[info.filename] = info
+    def _listing(self) -> Callable[[AESZipInfo], None]:
+        """Return what takes up an entry, with no reference to this archive, which would keep a forgotten one alive."""
+        filelist, by_name = self.filelist, self.NameToInfo
+
+        def take(info: AESZipInfo) -> None:
+            filelist.append(info)
+            by_name[info.filename] = info
+
+        return take
 
     def _entry(self, member: Member) -> str:
         """Return the name that the Room has for an entry."""

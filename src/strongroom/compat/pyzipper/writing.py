@@ -85,19 +85,24 @@ class Writing:
             room.add(item)
         self._take(info, room)
 
-    def close(self, password: Secret | None) -> None:
-        """End the archive. Raises `ValueError` where an entry is still open."""
+    def refuse_open_entry(self) -> None:
+        """Raise `ValueError` where an entry is still open."""
         if self._handle is not None and not self._handle.closed:
             message = f"entry {self._handle.name!r} is still open: close it first"
             raise ValueError(message)
+
+    def close(self, password: Secret | None) -> None:
+        """End the archive, which then appears; without a password and an entry there is none, with a warning."""
         if self._room is None and password is None:
             message = "nothing was written, and no password was set: there is no archive"
             warnings.warn(message, StrongroomWarning, stacklevel=3)
             return
-        room = self._opened(password)
-        with translated():
-            room.close()
-        self._release()
+        try:
+            room = self._opened(password) if self._room is None else self._room  # an empty one is false
+            with translated():
+                room.close()
+        finally:
+            self._release()
 
     def give_up(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -137,6 +142,7 @@ class Writing:
         return self._room
 
     def _take(self, info: AESZipInfo, room: WriteRoom) -> None:
+        self._handle = None
         info.learn(room.entries[-1])
         self._taken(info)
 
