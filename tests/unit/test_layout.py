@@ -35,6 +35,8 @@ ORDER = [
     "fs/sealed",
     "room",
     "inspection",
+    "aio",
+    "compat",
     "audit",
     "cli",
 ]

@@ -263,14 +263,29 @@ def seal(
     finally:
         password = None  # as in `create`
     try:
-        kept = name_kept(path, options.get("format"))
-        items = list(_items(source, name, kept))  # before a hidden file of ours can be among them
-        _refuse_own(source, path)
         options["password"] = secret
-        room = create(path, **options)
+        room, items = prepare(source, path, name, options)
     finally:
         if secret is not None:
             secret.close()
+    fill(room, items)
+
+
+def prepare(
+    source: Mapping[str, Data] | RamFS | os.PathLike[str] | Data,
+    path: str | os.PathLike[str] | BinaryIO,
+    name: str | None,
+    options: CreateOptions,
+) -> tuple[WriteRoom, list[Item | tuple[str, Data]]]:
+    """Begin what `seal` does: list what is to be sealed, and create the Room. See `seal`."""
+    kept = name_kept(path, options.get("format"))
+    items = list(_items(source, name, kept))  # before a hidden file of ours can be among them
+    _refuse_own(source, path)
+    return create(path, **options), items
+
+
+def fill(room: WriteRoom, items: Iterable[Item | tuple[str, Data]]) -> None:
+    """End what `seal` does: write the items, and close the Room."""
     sizes = [_size(item[1]) if isinstance(item, tuple) else item.size for item in items]
     with room:
         room.expect(None if None in sizes else sum(size or 0 for size in sizes))

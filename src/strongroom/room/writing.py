@@ -67,6 +67,7 @@ class WriteRoom(Room):
         self._expected: int | None = None
         self._tree = Tree()
         self._current: EntryFile | None = None
+        self._last_check: Callable[[], object] | None = None
         self._state: Literal["open", "closed", "discarded"] = "open"
         self._reason = ""
 
@@ -133,6 +134,10 @@ class WriteRoom(Room):
         """Tell `progress` how many bytes will come in all, if that is known."""
         self._expected = total
 
+    def before_it_appears(self, check: Callable[[], object]) -> None:
+        """Have `close` call `check` when all is on the disk; what that raises discards the archive."""
+        self._last_check = check
+
     def close(self) -> None:
         """End the archive, bring it to the disk, verify it if that was asked for, and let it appear under its name.
 
@@ -151,6 +156,8 @@ class WriteRoom(Room):
                 self._reread()
             if self._receipt is not None:
                 self._receipt.prepare(self._output, self.entries, self._rereading())
+            if self._last_check is not None:
+                self._last_check()
             self._output.publish()
         except BaseException:
             self._discard("it could not be completed")
