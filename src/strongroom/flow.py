@@ -263,7 +263,7 @@ class Pipeline(Generic[Item, Result]):
             self._start()
         future: Any = item
         for number, (function, executor) in enumerate(self._routes):
-            task = (_follow, function, future) if number else (function, item)
+            task: tuple[Any, ...] = (_follow, function, future) if number else (function, item)
             future = executor.submit(self._door.through, *task)
         self._pending.append((item, future))
         while len(self._pending) > self._ahead:
