@@ -59,10 +59,11 @@ $(VENV)/.python: FORCE
 
 # Other tools that open our archives. Missing ones are installed where that works; CI does not go on without.
 define FIND_MISSING
-missing=; \
+missing=; PATH="$$PATH:/usr/sbin:/sbin"; \
 for tool in 7zz:7zip bsdtar:libarchive-tools unzip:unzip strace:strace gcore:gdb age:age node:nodejs npm:npm \
   ssh-keygen:openssh-client zsh:zsh fish:fish groff:groff mandoc:mandoc dbus-run-session:dbus-daemon \
-  gnome-keyring-daemon:gnome-keyring; do \
+  gnome-keyring-daemon:gnome-keyring mount:mount mkfs.ext4:e2fsprogs mkfs.exfat:exfatprogs \
+  mount.exfat-fuse:exfat-fuse; do \
   command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool#*:}"; \
 done; \
 $(PYTHON) -c 'import sys; from ctypes.util import find_library as f; sys.exit(not f("archive"))' || \

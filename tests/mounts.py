@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,6 +66,24 @@ def mounted(kind: FileSystem, folder: Path, size: int, *options: str) -> Iterato
         yield place
     finally:
         unmount(place)
+
+
+@contextmanager
+def filled(place: Path, left: int) -> Iterator[None]:
+    """Leave so many bytes free."""
+    ballast = place / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as file:
+            size = 0
+            for piece in (1 << 20, 4096, 512):
+                with suppress(OSError):
+                    while True:
+                        size += file.write(bytes(piece))
+            file.truncate(max(size - left, 0))
+            os.fsync(file.fileno())
+        yield
+    finally:
+        ballast.unlink()
 
 
 @contextmanager

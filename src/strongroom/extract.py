@@ -1,7 +1,7 @@
 """Safe extraction: plaintext files below one folder, and nowhere else.
 
-Whatever Python can still handle leaves nothing. A kill leaves the files that were whole by then; on file systems
-without unnamed files, and there alone, also a part of one.
+Whatever Python can still handle leaves nothing. A kill leaves the files that were whole by then, and on file systems
+without unnamed files, and there alone, a part of one more.
 """
 
 from __future__ import annotations

@@ -162,6 +162,12 @@ JOBS: Final[dict[str, Job]] = {
         _archive("a.zip.age", key="new"),
         {"a.zip.age": "old.zip.age"},
     ),
+    "rekey zip.age, verify": Job(
+        verb("rekey", *_NEW, "--verify", "OUT/a.zip.age"),
+        "a.zip.age",
+        _archive("a.zip.age", key="new"),
+        {"a.zip.age": "old.zip.age"},
+    ),
     "rekey age into another": Job(
         verb("rekey", *_NEW, "old.age", "-o", "OUT/a.age"), "a.age", _archive("a.age", key="new", single="data/large")
     ),

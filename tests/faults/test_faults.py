@@ -21,7 +21,7 @@ from strongroom import OutputError, WriteRoom
 from strongroom.flow import CHUNK
 from strongroom.room.base import Progress
 from strongroom.room.files import EntryFile, TextEntryFile
-from tests.helpers import listing, noise, nothing_left
+from tests.helpers import noise, nothing_left
 from tests.traits import TRAITS, Trait, each_method, each_pipe
 
 Mode = Literal["w", "wb"]
@@ -386,14 +386,7 @@ def test_ctrl_c_while_a_pipe_is_silent(path: Path, threads: int, size: int) -> N
 BUSY = """
 import os, sys, strongroom, warnings
 warnings.simplefilter("ignore")
-path, threads, hidden = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "hidden"
-if hidden:
-    real = os.open
-    def refusing(path, flags, mode=0o777, *, dir_fd=None):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(95, "no unnamed files")
-        return real(path, flags, mode, dir_fd=dir_fd)
-    os.open = refusing
+path, threads = sys.argv[1], int(sys.argv[2])
 piece = os.urandom(1 << 20)
 def pieces():
     for number in range(10_000):
@@ -408,29 +401,12 @@ with strongroom.create(path, password="pass", overwrite=True, threads=threads, c
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_while_it_works(path: Path, threads: int, number: signal.Signals) -> None:
     """Ctrl-C in the middle of sealing leaves nothing; a signal that ends Python at once leaves no name either."""
-    process = run(BUSY, path, threads, "unnamed")
+    process = run(BUSY, path, threads)
     assert process.stdout
     assert process.stdout.readline() == "busy\n"
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode in (-number, 130, 1)
-
-
-@pytest.mark.parametrize("kind", ["unnamed", "hidden"])
-def test_kill(trait: Trait, tmp_path: Path, threads: int, kind: str) -> None:
-    """A kill leaves the old file whole, and at most one hidden file, which the next seal removes."""
-    path = tmp_path / f"a{trait.suffix}"
-    path.write_bytes(b"old")
-    process = run(BUSY, path, threads, kind)
-    assert process.stdout
-    assert process.stdout.readline() == "busy\n"
-    process.kill()
-    process.communicate(timeout=20)
-    assert path.read_bytes() == b"old"
-    left = [name for name in listing(tmp_path) if name != f"a{trait.suffix}"]
-    assert len(left) == (kind == "hidden")
-    strongroom.seal({"a": b"new"}, path, password="pass", overwrite=True)
-    assert listing(tmp_path) == [f"a{trait.suffix}"]
 
 
 def test_other_threads_are_left_alone(trait: Trait, tmp_path: Path) -> None:

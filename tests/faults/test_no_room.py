@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.faults.jobs import SIZES
 from tests.faults.running import FAILED
 from tests.faults.striking import Scene
+from tests.mounts import filled
 from tests.proof import Tried
 
 LEFT = (0, 1, 4096, 100_000, 4 << 20, (4 << 20) + 4096, (8 << 20) + 300, SIZES["large"], 10 << 20)
@@ -23,24 +23,6 @@ def free(place: Path) -> int:
     """How many bytes can still be written."""
     found = os.statvfs(place)
     return found.f_bavail * found.f_frsize
-
-
-@contextmanager
-def filled(place: Path, left: int) -> Iterator[None]:
-    """Leave so many bytes free."""
-    ballast = place / "ballast"
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            size = 0
-            for piece in (1 << 20, 4096, 512):
-                with suppress(OSError):
-                    while True:
-                        size += file.write(bytes(piece))
-            file.truncate(max(size - left, 0))
-            os.fsync(file.fileno())
-        yield
-    finally:
-        ballast.unlink()
 
 
 def test_full_disk(scene: Scene, disk: Path, times: Times, tried: Tried) -> None:
@@ -82,9 +64,9 @@ def test_short_writes(scene: Scene, times: Times, tried: Tried) -> None:
 
 def test_the_disk_is_full(disk: Path) -> None:
     """The method itself: as much as is left goes onto the disk, and no more."""
-    with filled(disk, 4096), (disk / "more").open("wb", buffering=0) as file:
-        file.write(bytes(512))
+    more = disk / "more"
+    with filled(disk, 4096):
+        more.write_bytes(bytes(512))
         with pytest.raises(OSError):
-            for _ in range(2):
-                file.write(bytes(1 << 20))
-    (disk / "more").unlink()
+            more.write_bytes(bytes(2 << 20))
+        more.unlink()

@@ -5,13 +5,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
+from tests.faults.jobs import JOBS, hidden, standing
 from tests.faults.running import FAILED
-from tests.faults.striking import Scene, calls, kill_at, moments, strikes, struck
+from tests.faults.striking import Scene, Strike, calls, kill_at, moments, strikes, struck
 from tests.mounts import FILE_SYSTEMS
 from tests.proof import Tried
 
 SYNCS = ("fsync", "fdatasync", "syncfs")
 REMOVALS = ("unlink", "unlinkat")
+LIES = ("retval=0", "retval=1", "retval=4096")
+DAMAGED = 4
 WHOLE = "the old file whole, or the new one"
 
 Times = Callable[[int, int], int]
@@ -67,3 +72,25 @@ def test_faults_at_each_call(scene: Scene, times: Times, tried: Tried) -> None:
         what = "kill -9" if kills else strike.fault.removeprefix("error=")
         tried("P4", f"{what} at each system call of {scene.verb}", outcome(scene, killed=kills))
     scene.undisturbed()
+
+
+@pytest.mark.parametrize("scene", [name for name in JOBS if name.endswith("verify")], indirect=True)
+def test_writes_that_never_happened(scene: Scene, times: Times, tried: Tried) -> None:
+    """With --verify a disk that only says that it has written is found out: the file is read again before it counts."""
+    made = calls(scene)["pwrite64"]
+    assert made
+    chosen = [Strike("pwrite64", number + 1, lie) for number in range(made) for lie in LIES]
+    chosen = chosen[:: max(len(chosen) // times(2, len(chosen)), 1)]
+    for strike in chosen:
+        before = scene.lay()
+        ended = struck(scene, strike)
+        assert ended.code in (FAILED, DAMAGED), (strike, ended)
+        assert "strongroom: error: " in ended.said
+        assert standing(scene.out) == before
+        assert not hidden(scene.out)
+    tried(
+        "P4",
+        f"writes that never happened, during {scene.verb} --verify",
+        "an error; all is as it was",
+        count=len(chosen),
+    )

@@ -230,3 +230,56 @@ with strongroom.open({str(tmp_path / "a.zip")!r}, password="pass") as room:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "refused\n"
     assert listing(tmp_path) == ["a.zip"]
+
+
+@pytest.fixture(params=["unnamed", "named"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """File systems with and without unnamed files."""
+    if request.param == "named":
+        monkeypatch.setattr("strongroom.extract.create_unnamed", lambda *_: None)
+    return str(request.param)
+
+
+def test_a_file_has_its_name_once_it_is_whole(
+    tmp_path: Path, archive: io.BytesIO, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a kill leaves no part of one under its name, where the file system has unnamed files."""
+    seen = []
+    real = os.write
+
+    def watching(descriptor: int, data: memoryview) -> int:
+        seen.append((tmp_path / "out/folder/b.bin").exists())
+        return real(descriptor, data)
+
+    with opened(archive) as room, monkeypatch.context() as patched:
+        patched.setattr(os, "write", watching)
+        room.extract(tmp_path / "out", ["folder/b.bin"])
+    assert set(seen) == {kind == "named"}
+    assert tree(tmp_path / "out")["folder/b.bin"] == FILES["folder/b.bin"]
+
+
+def test_a_file_that_appears_meanwhile_stays(
+    tmp_path: Path, archive: io.BytesIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not replaced, and what was extracted is removed again."""
+    real = os.write
+
+    def meanwhile(descriptor: int, data: memoryview) -> int:
+        (tmp_path / "out/folder/b.bin").write_bytes(b"mine")
+        return real(descriptor, data)
+
+    with nothing_left(), opened(archive) as room, monkeypatch.context() as patched:
+        patched.setattr(os, "write", meanwhile)
+        with pytest.raises(OutputExistsError):
+            room.extract(tmp_path / "out", ["folder/b.bin"])
+    assert tree(tmp_path / "out") == {"folder": None, "folder/b.bin": b"mine"}
+
+
+def test_a_disk_that_takes_nothing(
+    tmp_path: Path, archive: io.BytesIO, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that takes nothing, and says that it went well, is an OutputError, and no loop without end."""
+    with nothing_left(tmp_path), opened(archive) as room, monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda *_: 0)
+        with pytest.raises(OutputError):
+            room.extract(tmp_path / "out")

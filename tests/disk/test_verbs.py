@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from strongroom.cli import VERBS
+from strongroom.formats import FORMATS, Format
+from tests.disk.cases import DAMAGED, FAILED, RUN, SIZE, WRONG_KEY, Case, at_work
+from tests.disk.image import Secrets, disk, found
+from tests.mounts import filled
+from tests.proof import Tried
+
+NOTHING = "no plaintext and no password on the raw disk"
+AUDIT = """
+import os, secrets, sys, types
+from strongroom.audit import proof
+from strongroom.cli import main
+given = sys.stdin.buffer.read()
+known = lambda size: given if size == len(given) else os.urandom(size)
+proof.secrets = types.SimpleNamespace(token_bytes=known, token_hex=secrets.token_hex)
+sys.exit(main(["audit", "."]))
+"""
+
+Times = Callable[[int, int], int]
+each_format = pytest.mark.parametrize("row", FORMATS.values(), ids=lambda row: row.name)
+
+
+def seals(case: Case) -> None:
+    """From files, standard input and a command, into a new file and over another, compressed and not, and verified."""
+    case.run("seal", case.archive, *case.sealing(), case.source)
+    name = () if case.single else ("--name", case.entry)
+    over = ("seal", case.archive, "--overwrite", *case.sealing(), *name)
+    data = case.secrets.plaintext(SIZE)
+    case.run(*over, "--method", "store", "--verify", "-", stdin=data)
+    (source,) = (case.ram / "data").iterdir()
+    case.run(*over, "--from-command", "--", "cat", str(source))
+    case.run(*over, "--from-command", "--", "sh", "-c", f"cat {source}; exit 1", code=FAILED)
+
+
+def cats(case: Case) -> None:
+    """What is asked for goes to standard output."""
+    assert case.secrets.content in case.run("cat", case.archive, case.entry, *case.opening())
+
+
+def rekeys(case: Case) -> None:
+    """Into another file, and in place."""
+    if case.row.keys:
+        case.run("rekey", case.archive, *case.rekeying(), "-o", f"new{case.row.suffixes[0]}")
+        case.run("rekey", case.archive, *case.rekeying(), "--verify")
+        case.seal()
+    else:
+        case.run("rekey", case.archive, *case.rekeying(), code=FAILED)
+
+
+def keys(case: Case) -> None:
+    """An identity, sealed."""
+    case.run("keygen", "-o", "identity", "--password-file", f"{case.ram}/right")
+
+
+WORK: dict[str, Callable[[Case], object]] = {
+    "seal": seals,
+    "ls": lambda case: case.run("ls", case.archive, *case.opening()),
+    "cat": cats,
+    "verify": lambda case: case.run("verify", case.archive, *case.opening()),
+    "rekey": rekeys,
+    "keygen": keys,
+    "doctor": lambda case: case.disk.start(*RUN, "doctor").communicate(),
+}
+"""What each verb does here, in this order; `extract` is the control, and `audit` knows no format."""
+
+
+def test_every_verb_is_tried() -> None:
+    """Who adds a verb says here what it does with canaries."""
+    assert {*WORK, "extract", "audit"} == set(VERBS)
+
+
+@each_format
+def test_verbs(row: Format, tmp_path: Path, tried: Tried) -> None:
+    """No verb but `extract` leaves plaintext or a password on the disk."""
+    with at_work(row, tmp_path) as case:
+        for work in WORK.values():
+            work(case)
+    case.check()
+    tried("P1", f"every verb on {row.name}, the raw disk scanned", NOTHING, count=len(WORK))
+
+
+def test_audit(tmp_path: Path, times: Times, tried: Tried) -> None:
+    """Nor does an audit, whose canary is ours here."""
+    if not times(0, 1):
+        pytest.skip("tried by `make proof` alone, since it takes long")
+    given = Secrets()
+    with disk(tmp_path) as mounted:
+        out, said = mounted.start("-c", AUDIT).communicate(given.content, timeout=400)
+        assert b"opened for writing" in out, said.decode()
+    assert found(tmp_path, {"content": given.content}) == {}
+    tried("P1", "an audit, the raw disk scanned", NOTHING)
+
+
+@each_format
+def test_failures(row: Format, tmp_path: Path, tried: Tried) -> None:
+    """Nor with a wrong password, nor on a damaged archive, which `extract` refuses before it makes a file."""
+    with at_work(row, tmp_path) as case:
+        case.seal()
+        readings = {
+            "ls": () if case.row.name == "zip" else None,
+            "cat": (case.entry,),
+            "verify": (),
+            "extract": ("plain",),
+        }
+        for verb, rest in readings.items():
+            if rest is not None:
+                case.run(verb, case.archive, *rest, *case.opening("wrong"), code=WRONG_KEY)
+        path = case.disk.out / case.archive
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        for verb, rest in readings.items():
+            if rest and verb != "ls":
+                case.run(verb, case.archive, *rest, *case.opening(), code=DAMAGED)
+        assert not (case.disk.out / "plain").exists()
+    case.check()
+    tried("P1", f"wrong keys and a damaged {row.name}, the raw disk scanned", NOTHING, count=6)
+
+
+@each_format
+def test_kills(row: Format, tmp_path: Path, times: Times, tried: Tried) -> None:
+    """Nor where a verb is killed at any moment."""
+    with at_work(row, tmp_path) as case:
+        start = time.monotonic()
+        case.seal()
+        duration = time.monotonic() - start
+        lines = [
+            ("seal", case.archive, "--overwrite", *case.sealing(), case.source),
+            ("cat", case.archive, case.entry, *case.opening()),
+            ("verify", case.archive, *case.opening()),
+        ]
+        if case.row.keys:
+            lines.append(("rekey", case.archive, *case.rekeying(), "-o", "new.age", "--overwrite"))
+        count = times(2, 20)
+        chance = random.Random(0)
+        for line in lines:
+            for _ in range(count):
+                number = chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+                case.kill(number, duration * chance.random(), *line)
+    case.check()
+    tried("P1", f"kills of verbs on {row.name}, the raw disk scanned", NOTHING, count=count * len(lines))
+
+
+@each_format
+def test_full_disk(row: Format, tmp_path: Path, tried: Tried) -> None:
+    """Nor where the disk gets full."""
+    with at_work(row, tmp_path) as case:
+        case.seal()
+        with filled(case.disk.place, 1 << 20):
+            case.run("seal", f"b{case.archive}", *case.sealing(), "--method", "store", case.source, code=FAILED)
+            if case.row.keys:
+                case.run("rekey", case.archive, *case.rekeying(), code=FAILED)
+    case.check()
+    tried("P1", f"a full disk under {row.name}, the raw disk scanned", NOTHING)
+
+
+@each_format
+def test_extract_is_found(row: Format, tmp_path: Path) -> None:
+    """The method itself: `extract` leaves plaintext, by name, and the scan finds it."""
+    with at_work(row, tmp_path) as case:
+        case.seal()
+        case.run("extract", case.archive, "plain", *case.opening())
+    counts = case.found()
+    assert counts["content"] >= SIZE // 80
+    assert bool(counts["name"]) != case.single  # a plain age file keeps no name
+    assert "password" not in counts
