@@ -67,7 +67,8 @@ for tool in 7zz:7zip bsdtar:libarchive-tools unzip:unzip strace:strace gcore:gdb
   command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool#*:}"; \
 done; \
 $(PYTHON) -c 'import sys; from ctypes.util import find_library as f; sys.exit(not f("archive"))' || \
-  missing="$$missing libarchive13"
+  missing="$$missing libarchive13"; \
+{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing="$$missing postgresql"
 endef
 tools:
 	@$(FIND_MISSING); [ -n "$$missing" ] || exit 0; \

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Generic, ParamSpec, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Generic, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from strongroom import room as rooms
 from strongroom.errors import OutputError
@@ -48,6 +48,16 @@ Result = TypeVar("Result")
 Opened = TypeVar("Opened", ReadRoom, WriteRoom)
 
 
+@overload
+async def seal(source: Mapping[str, AsyncData], path: Path, **options: Unpack[CreateOptions]) -> None: ...
+@overload
+async def seal(
+    source: RamFS | os.PathLike[str] | AsyncData,
+    path: Path,
+    *,
+    name: str | None = ...,
+    **options: Unpack[CreateOptions],
+) -> None: ...
 async def seal(
     source: Mapping[str, AsyncData] | RamFS | os.PathLike[str] | AsyncData,
     path: Path,

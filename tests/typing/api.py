@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,9 @@ from strongroom import (
     SecretBuffer,
     StrongroomError,
     WriteRoom,
+    aio,
 )
+from strongroom.compat import pyzipper
 
 
 def four_lines(password: str) -> bytes:
@@ -179,6 +181,53 @@ def protected_memory() -> list[tuple[str, bool, str, str]]:
     if report.ok:
         return []
     return [(check.name, check.ok, check.found, check.advice) for check in report.checks]
+
+
+async def awaited(path: Path) -> bytes:
+    """The same calls for asyncio."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+
+    async with aio.create(path, password="text", compression="zstd") as room:
+        await room.write("a", pieces())
+        await room.write("b", b"data", mode=0o700, modified=datetime.now(UTC))
+        await room.mkdir("folder")
+    await aio.seal({"a": pieces(), "b": b"data"}, path, password="text", overwrite=True)
+    await aio.seal(Path("folder"), "b.zip", password="text")
+    await aio.write("c.zip", "a", pieces(), password="text")
+    async with aio.open(path, password="text", manifest="required") as read:
+        report: Report = await read.verify()
+        data: bytes = await read.read("a")
+        async for chunk in read.chunks("b"):
+            data += chunk.tobytes()
+        print(report.ok, read.entries, await read.read_into("a", bytearray(3)))
+    with await aio.unseal(path, password=Secret("text")) as ram:
+        print(ram.find("/"))
+    return data + await aio.read(path, "a", password="text")
+
+
+def for_pyzipper(path: Path) -> str | None:
+    """Code that was written for pyzipper."""
+    with pyzipper.AESZipFile(path, "w", compression=pyzipper.ZIP_LZMA, encryption=pyzipper.WZ_AES) as made:
+        made.setpassword(b"bytes")
+        made.setencryption(pyzipper.WZ_AES, nbits=128)
+        made.writestr("a", "text")
+        made.writestr(pyzipper.ZipInfo("b", (2024, 1, 1, 0, 0, 0)), b"data")
+        made.write(path, "c")
+        with made.open("d", "w", force_zip64=True) as pushed:
+            pushed.write(b"data")
+    try:
+        with pyzipper.ZipFile(str(path)) as read, read.open("a", pwd=b"bytes") as file:
+            read.pwd = b"bytes"
+            names: list[str] = read.namelist()
+            sizes: list[int] = [info.file_size for info in read.infolist() if not info.is_dir()]
+            data: bytes = file.read() + read.read("b")
+            print(names, sizes, data, read.extract("a", path.parent))
+            read.extractall(path.parent, ["b"])
+            return read.testzip()
+    except (pyzipper.BadZipFile, RuntimeError) as error:
+        return str(error)
 
 
 def public_keys(recipient: str, key: Secret) -> bytes:
