@@ -63,13 +63,16 @@ class AESZipFile:
         self.mode = mode
         self.filelist: list[AESZipInfo] = []
         self.NameToInfo: dict[str, AESZipInfo] = {}
-        self.compression, self.compresslevel = compression, compresslevel
+        self.compression: int = compression
+        self.compresslevel: int | None = compresslevel
         self.debug = 0
         self._strict_timestamps = strict_timestamps
         check_compression(compression)
         self.setencryption(encryption, **(encryption_kwargs or {}))
         path = os.path.join(os.getcwd(), os.fsdecode(file)) if isinstance(file, (str, os.PathLike)) else None
-        self.filename = os.fsdecode(file) if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+        self.filename: str | None = (
+            os.fsdecode(file) if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+        )
         where = cast("str | BinaryIO", path or file)
         if mode == "a":
             message = "mode 'a': an archive is sealed once, and nothing is added to it; make a new one of both"

@@ -27,7 +27,7 @@ class AESZipExtFile(io.BufferedIOBase):
     def __init__(self, file: EntryReader) -> None:
         super().__init__()
         self._file = file
-        self.name = file.name
+        self.name: str = file.name
 
     def readable(self) -> bool:
         """Whether it can be read: always."""
@@ -90,7 +90,7 @@ class AESZipWriteFile(io.BufferedIOBase):
         super().__init__()
         self._file = file
         self._ended = ended
-        self.name = file.name
+        self.name: str = file.name
 
     def writable(self) -> bool:
         """Whether it can be written to: always."""

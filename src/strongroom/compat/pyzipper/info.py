@@ -38,14 +38,14 @@ class AESZipInfo:
         if date_time[0] < _EARLIEST:
             message = "a ZIP has no times before 1980"
             raise ValueError(message)
-        self.orig_filename = filename
-        self.filename = filename
-        self.date_time = date_time
-        self.compress_type = ZIP_STORED
-        self.external_attr = 0
-        self.flag_bits = 0
-        self.file_size = 0
-        self.compress_size = 0
+        self.orig_filename: str = filename
+        self.filename: str = filename
+        self.date_time: DateTime = date_time
+        self.compress_type: int = ZIP_STORED
+        self.external_attr: int = 0
+        self.flag_bits: int = 0
+        self.file_size: int = 0
+        self.compress_size: int = 0
         self.wz_aes_version: int | None = None
         self.wz_aes_vendor_id: bytes | None = None
         self.wz_aes_strength: int | None = None

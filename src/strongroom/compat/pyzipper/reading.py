@@ -31,8 +31,8 @@ class Reading:
         self._legacy = legacy
         self._rooms: list[tuple[Secret | None, ReadRoom]] = []
         room = self._open(None, plain=False)
-        self.entries = room.entries
-        self.encrypted = any(entry.encrypted for entry in self.entries)
+        self.entries: tuple[Entry, ...] = room.entries
+        self.encrypted: bool = any(entry.encrypted for entry in self.entries)
         if not self.encrypted:
             room.close()
             room = self._open(None, plain=True)
