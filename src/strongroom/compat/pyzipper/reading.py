@@ -12,6 +12,7 @@ from strongroom.errors import FormatError, StrongroomError
 from strongroom.room import open as open_room
 
 if TYPE_CHECKING:
+    from strongroom.formats import Entry
     from strongroom.memory.secret import Secret
     from strongroom.room import ReadRoom
 
