@@ -14,6 +14,7 @@ from strongroom import (
     AgeLayer,
     Entry,
     FernetLayer,
+    Inspection,
     Limits,
     ProtectionReport,
     RamFS,
@@ -27,6 +28,7 @@ from strongroom import (
     aio,
 )
 from strongroom.compat import pyzipper
+from strongroom.receipt import Request, Signer, check
 
 
 def four_lines(password: str) -> bytes:
@@ -240,3 +242,16 @@ def public_keys(recipient: str, key: Secret) -> bytes:
     strongroom.rekey("a.zip.age", identities=[Path("key.txt")], ask=lambda _: Secret("text"), recipients=[recipient])
     with strongroom.open("a.zip.age", identities=["AGE-SECRET-KEY-1", key, Path("key.txt")], streaming=True) as read:
         return read.read("a")
+
+
+def evidence(password: Secret) -> list[str]:
+    """A receipt, and what shows of an archive."""
+    with Signer(Path("lab"), ask=lambda _: Secret("text")) as signer:
+        request = Request("a.json", signer, brief=True)
+        strongroom.seal({"a": b"1"}, "a.zip", password=password, receipt=request)
+    strongroom.create("b.zip", password=password, receipt=Path("b.json")).close()
+    found = check("a.zip", Path("a.json"), allowed_signers="allowed_signers", signer="lab")
+    with strongroom.open("a.zip", password=password) as room:
+        problems = [*found.findings, *found.receipt.differences(room.entries)]
+    inspection: Inspection = strongroom.inspect("a.zip")
+    return [*problems, *(weakness.text for weakness in inspection.weaknesses if weakness.level == "broken")]
