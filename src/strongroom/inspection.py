@@ -6,12 +6,12 @@ import os
 from contextlib import closing
 from typing import BinaryIO
 
-from strongroom.formats.facts import Cipher, Derivation, Inspection, Opener, Weakness
+from strongroom.formats.facts import Cipher, Derivation, Inspection, Tool, Weakness
 from strongroom.limits import Limits
 from strongroom.room.finding import detect
 from strongroom.source import open_source
 
-__all__ = ["Cipher", "Derivation", "Inspection", "Opener", "Weakness", "inspect"]
+__all__ = ["Cipher", "Derivation", "Inspection", "Tool", "Weakness", "inspect"]
 
 
 def inspect(path: str | os.PathLike[str] | BinaryIO, *, limits: Limits | None = None) -> Inspection:

@@ -24,6 +24,7 @@ def test_explains(desk: Desk, name: str) -> None:
     assert lines[0].startswith(f"{name}: ")
     assert all(len(line) <= 80 for line in lines)
     labels = [line[2:12].strip() for line in lines[1:] if line[2:3].strip()]
+    assert any("strongroom extract" in line for line in lines)
     assert {"cipher", "key", "manifest", "visible", "hidden", "opens", "not"} <= set(labels)
     done = desk.run("inspect", name, "--json")
     found = json.loads(done.out)
@@ -31,7 +32,7 @@ def test_explains(desk: Desk, name: str) -> None:
     assert found["size"] == (desk.folder / name).stat().st_size
     assert found["manifest"] == ("unneeded" if name == "a.zip.age" else "present")
     assert all(set(one) == {"code", "level", "text"} for one in found["weaknesses"])
-    assert any(one["opens"] for one in found["openers"])
+    assert any(one["opens"] for one in found["tools"])
 
 
 def test_from_a_pipe(desk: Desk) -> None:
@@ -53,7 +54,7 @@ def test_what_readers_differ_on(desk: Desk) -> None:
     assert done.code == 4
     found = json.loads(done.out)
     assert found["ok"] is False
-    assert found["openers"] == []
+    assert found["tools"] == []
 
 
 def test_what_is_beyond_a_limit(desk: Desk) -> None:

@@ -10,10 +10,12 @@ import click
 
 import strongroom
 from strongroom.cli.failure import Unsound
+from strongroom.cli.handover import how_to_open
 from strongroom.cli.messages import data, data_json, printable
 from strongroom.cli.options import SETTINGS, STDIO, archive_argument, json_option, limit_option
 from strongroom.cli.reading import stdin
 from strongroom.cli.units import count, size
+from strongroom.formats import FORMATS
 from strongroom.formats.facts import Level
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 80
 _LABEL: Final = 10
+_SCRYPT: Final = "scrypt"
 _MANIFEST: Final = {
     "present": "there, not checked: that takes the password (strongroom verify)",
     "absent": "none: nothing vouches for names, dates and the list of entries",
@@ -78,15 +81,21 @@ def _show(archive: str, found: Inspection) -> None:
     for weakness in sorted(found.weaknesses, key=lambda weakness: get_args(Level).index(weakness.level)):
         _line("BROKEN" if weakness.level == "broken" else weakness.level, weakness.text)
     data("")
-    if not found.openers:
+    if not found.tools:
         _line("opens", "tools differ on such a file, if they open it at all")
     for label, opens in (("opens", True), ("unsure", None), ("not", False)):
-        named = [one.tool + (f" ({one.note})" if one.note else "") for one in found.openers if one.opens is opens]
+        named = [one.name + (f" ({one.note})" if one.note else "") for one in found.tools if one.opens is opens]
         _list(label, named)
+    if found.ok and found.hidden and any(one.opens for one in found.tools):
+        data("")
+        by_key = bool(found.recipients) and not any(derivation.name == _SCRYPT for derivation in found.derivations)
+        newest = by_key and all(weakness.code != "not-post-quantum" for weakness in found.weaknesses)
+        for line in how_to_open(archive, FORMATS[found.format], by_key=by_key, post_quantum=newest):
+            data(f"  {printable(line)}")
 
 
 def _derivation(derivation: Derivation) -> str:
-    rounds = f"N = {derivation.rounds:,}" if derivation.name == "scrypt" else f"{derivation.rounds:,} rounds"
+    rounds = f"N = {derivation.rounds:,}" if derivation.name == _SCRYPT else f"{derivation.rounds:,} rounds"
     salt = f"a salt of {derivation.salt} bytes" if derivation.salt else "no salt"
     purpose = f" ({derivation.purpose})" if derivation.purpose else ""
     return f"{derivation.name}, {rounds}, {salt}{purpose}"

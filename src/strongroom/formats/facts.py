@@ -46,10 +46,10 @@ class Weakness:
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class Tool:
     """Whether another program opens the archive, given the password; None where we do not know."""
 
-    tool: str
+    name: str
     opens: bool | None
     note: str = ""
 
@@ -60,7 +60,7 @@ class Inspection:
 
     `description` says what it is, `size` is that of the file in bytes, `entries` how many there are, or None where that
     is hidden. `recipients` are the kinds of keys that an age file is for. `visible` and `hidden` are what can be read
-    without the password and what cannot. `openers` is empty where tools differ on the archive's structure.
+    without the password and what cannot. `tools` is empty where tools differ on the archive's structure.
     """
 
     format: str = ""
@@ -74,7 +74,7 @@ class Inspection:
     hidden: tuple[str, ...] = ()
     manifest: ManifestPresence
     weaknesses: tuple[Weakness, ...] = ()
-    openers: tuple[Opener, ...] = ()
+    tools: tuple[Tool, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -10,6 +10,7 @@ from strongroom.errors import FormatError, LimitError, StrongroomError
 from strongroom.formats import Entry
 from strongroom.limits import Limits
 from strongroom.receipt import Line, Receipt
+from tests.docs import pages
 
 TIME = datetime(2026, 11, 25, 2, 26, 46, tzinfo=UTC)
 NAMES = ["patients.csv", "Zoë/größe.txt", "\U0001f4a9.bin", 'quote"back\\slash\n\x1b[31m', "\ud800", "\u202egpj.exe"]
@@ -155,3 +156,9 @@ def test_a_plain_age_file_may_have_another_name() -> None:
     line = Line("copy.csv", "file", 0, TIME - timedelta(days=1))
     assert one.differences([entry(line)]) == ()
     assert one.differences([entry(line, size=5)])
+
+
+def test_the_receipt_that_the_docs_show() -> None:
+    """It is one, to the byte."""
+    (shown,) = (block.code for block in pages.blocks(pages.ROOT / "docs/evidence.md") if block.language == "json")
+    assert len(Receipt.decode(shown.encode(), Limits()).entries or ()) == 3

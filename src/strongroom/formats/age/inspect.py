@@ -10,7 +10,7 @@ from strongroom.errors import FormatError, LimitError
 from strongroom.formats.age import hybrid, passphrase, tag, x25519
 from strongroom.formats.age.armor import is_armored
 from strongroom.formats.age.envelope import Sealed
-from strongroom.formats.facts import Cipher, Derivation, Inspection, Opener, Weakness, Weaknesses, plural, structure
+from strongroom.formats.facts import Cipher, Derivation, Inspection, Tool, Weakness, Weaknesses, plural, structure
 
 if TYPE_CHECKING:
     from strongroom.formats.age.spec import Stanza
@@ -54,7 +54,7 @@ def inspect(source: Source, limits: Limits) -> Inspection:
         hidden=("contents", "names", "dates"),
         manifest="unneeded",
         weaknesses=tuple(_weaknesses(kinds, derivations)),
-        openers=_openers(kinds),
+        tools=_tools(kinds),
     )
 
 
@@ -90,13 +90,13 @@ def _weaknesses(kinds: Counter[str], derivations: list[Derivation]) -> list[Weak
     return gathered.found
 
 
-def _openers(kinds: Counter[str]) -> tuple[Opener, ...]:
+def _tools(kinds: Counter[str]) -> tuple[Tool, ...]:
     ours = set(kinds) & set(_NAMES)
     plugin = None if not ours or ours == {tag.KIND} else True
     note = "with a plugin" if plugin is None else "1.3 or later" if ours == {hybrid.KIND} else ""
     classic = ours - {hybrid.KIND, tag.KIND}
     return (
-        Opener("age", plugin, note),
-        Opener("rage", True if classic else None, "" if classic else "newer kinds of keys"),
-        *(Opener(tool, opens=False) for tool in ("7-Zip", "WinZip", "Windows Explorer", "macOS Archive Utility")),
+        Tool("age", plugin, note),
+        Tool("rage", True if classic else None, "" if classic else "newer kinds of keys"),
+        *(Tool(tool, opens=False) for tool in ("7-Zip", "WinZip", "Windows Explorer", "macOS Archive Utility")),
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from strongroom.errors import FormatError, LimitError, StrongroomError, StrongroomWarning, UnsupportedError
-from strongroom.formats.facts import Cipher, Derivation, Inspection, Opener, Weakness, Weaknesses, plural, structure
+from strongroom.formats.facts import Cipher, Derivation, Inspection, Tool, Weakness, Weaknesses, plural, structure
 from strongroom.formats.sevenzip import coders, crypto, directory, spec
 from strongroom.formats.sevenzip.evidence import manifest_of
 from strongroom.manifest.spec import TAIL_SIZE, Tail
@@ -68,7 +68,7 @@ def inspect(source: Source, limits: Limits) -> Inspection:
         hidden=("contents", "names", "sizes", "dates") if seen.hidden else ("contents",) if files[_AES] else (),
         manifest="absent" if tail is None else "present",
         weaknesses=tuple(_weaknesses(seen, files, manifest=tail is not None)),
-        openers=_openers(seen),
+        tools=_tools(seen),
     )
 
 
@@ -176,19 +176,19 @@ def _partly(archive: Archive | None) -> int:
     return sum(bool(coders.encryption(folder)) and not directory.is_encrypted(folder) for folder in archive.folders)
 
 
-def _openers(seen: _Seen) -> tuple[Opener, ...]:
+def _tools(seen: _Seen) -> tuple[Tool, ...]:
     encrypted = seen.hidden or bool(seen.properties)
     lacking = sorted(_methods(seen.archive) - _CLASSIC)
     known = None if lacking else True
     note = ", ".join(lacking)
     lock = "AES" if encrypted else note
     return (
-        Opener("7-Zip", known, note),
-        Opener("WinZip", known, note),
-        Opener("bsdtar", False if encrypted else known, lock),
-        Opener("unzip", opens=False, note="no 7z"),
-        Opener("Windows Explorer", False if encrypted else known, "AES" if encrypted else "Windows 11 or later"),
-        Opener("macOS Archive Utility", False if encrypted else None, lock),
+        Tool("7-Zip", known, note),
+        Tool("WinZip", known, note),
+        Tool("bsdtar", False if encrypted else known, lock),
+        Tool("unzip", opens=False, note="no 7z"),
+        Tool("Windows Explorer", False if encrypted else known, "AES" if encrypted else "Windows 11 or later"),
+        Tool("macOS Archive Utility", False if encrypted else None, lock),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from strongroom.compression import BY_ZIP_METHOD
 from strongroom.errors import FormatError, LimitError, StrongroomError, UnsupportedError
-from strongroom.formats.facts import Cipher, Derivation, Inspection, Opener, Weakness, Weaknesses, plural, structure
+from strongroom.formats.facts import Cipher, Derivation, Inspection, Tool, Weakness, Weaknesses, plural, structure
 from strongroom.formats.zip import crypto, extras, spec
 from strongroom.formats.zip.directory import LONGEST_COMMENT, Directory, aes_of, encryption_of
 from strongroom.formats.zip.evidence import decode_comment
@@ -32,7 +32,7 @@ _UNZIP: Final = frozenset({"store", "deflate", "deflate64", "bzip2"})
 _FEW: Final = _ALL - {"zstd", "xz"}
 
 
-class _Tool(NamedTuple):
+class _Known(NamedTuple):
     """What another program opens: methods of files that are not encrypted, under ZipCrypto, and under AES.
 
     Of the methods in `untried` we do not know.
@@ -45,13 +45,13 @@ class _Tool(NamedTuple):
     untried: frozenset[str] = frozenset()
 
 
-_TOOLS: Final = (  # 7-Zip 26.02, UnZip 6.00 and libarchive 3.6 were tried; the others are as their makers say
-    _Tool("7-Zip", _ALL, _ALL, _ALL),
-    _Tool("WinZip", _FEW, _FEW, _FEW, untried=_ALL - _FEW),
-    _Tool("bsdtar", _ALL - {"deflate64"}, _CLASSIC, _CLASSIC),
-    _Tool("unzip", _UNZIP, _UNZIP, frozenset()),
-    _Tool("Windows Explorer", _CLASSIC | {"deflate64"}, _CLASSIC, frozenset()),
-    _Tool("macOS Archive Utility", _CLASSIC, _CLASSIC, frozenset(), untried=_ALL - _CLASSIC),
+_KNOWN: Final = (  # 7-Zip 26.02, UnZip 6.00 and libarchive 3.6 were tried; the others are as their makers say
+    _Known("7-Zip", _ALL, _ALL, _ALL),
+    _Known("WinZip", _FEW, _FEW, _FEW, untried=_ALL - _FEW),
+    _Known("bsdtar", _ALL - {"deflate64"}, _CLASSIC, _CLASSIC),
+    _Known("unzip", _UNZIP, _UNZIP, frozenset()),
+    _Known("Windows Explorer", _CLASSIC | {"deflate64"}, _CLASSIC, frozenset()),
+    _Known("macOS Archive Utility", _CLASSIC, _CLASSIC, frozenset(), untried=_ALL - _CLASSIC),
 )
 
 
@@ -105,7 +105,7 @@ def inspect(source: Source, limits: Limits) -> Inspection:
         hidden=("contents",) if any(file.encryption != _NONE for file in files) else (),
         manifest="absent" if rounds is None else "present",
         weaknesses=tuple(weak),
-        openers=() if around.problems else _openers(files),
+        tools=() if around.problems else _tools(files),
     )
 
 
@@ -130,7 +130,7 @@ def _refused(source: Source, limits: Limits, error: StrongroomError) -> Inspecti
         hidden=("contents",) if any(file.encryption != _NONE for file in files) else (),
         manifest="unknown",
         weaknesses=(first, *_weaknesses(files, manifest=True, repeated=0)),
-        openers=(),
+        tools=(),
     )
 
 
@@ -238,19 +238,19 @@ def _weaknesses(files: list[_Seen], *, manifest: bool, repeated: int) -> list[We
     return gathered.found
 
 
-def _openers(files: list[_Seen]) -> tuple[Opener, ...]:
+def _tools(files: list[_Seen]) -> tuple[Tool, ...]:
     if any(file.encryption == _STRONG for file in files):
-        return (Opener("PKZIP", opens=True), Opener("7-Zip", None, "in part"))
-    return tuple(_opener(tool, files) for tool in _TOOLS)
+        return (Tool("PKZIP", opens=True), Tool("7-Zip", None, "in part"))
+    return tuple(_verdict(tool, files) for tool in _KNOWN)
 
 
-def _opener(tool: _Tool, files: list[_Seen]) -> Opener:
+def _verdict(tool: _Known, files: list[_Seen]) -> Tool:
     lacking = {_lacking(tool, file) for file in files} - {""}
     unknown = {method for method in lacking if method in tool.untried or method.isdigit()}
-    return Opener(tool.name, (None if unknown == lacking else False) if lacking else True, ", ".join(sorted(lacking)))
+    return Tool(tool.name, (None if unknown == lacking else False) if lacking else True, ", ".join(sorted(lacking)))
 
 
-def _lacking(tool: _Tool, file: _Seen) -> str:
+def _lacking(tool: _Known, file: _Seen) -> str:
     """Return what of a file the tool does not know, or nothing."""
     known = tool.aes if file.aes else tool.zipcrypto if file.encryption == _ZIPCRYPTO else tool.plain
     if file.method in known:

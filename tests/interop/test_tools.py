@@ -29,7 +29,7 @@ def opens(name: str, path: Path, password: str) -> bool:
 
 def claims(path: Path) -> dict[str, bool | None]:
     """What `inspect` says of the tools that are tried here."""
-    return {opener.tool: opener.opens for opener in strongroom.inspect(path).openers if opener.tool in COMMANDS}
+    return {one.name: one.opens for one in strongroom.inspect(path).tools if one.name in COMMANDS}
 
 
 @pytest.mark.parametrize("method", zipcraft.METHODS)
@@ -61,6 +61,6 @@ def test_age(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(agecraft.X25519)
     path = tmp_path / "a.age"
     path.write_bytes(agecraft.seal(DATA))
-    assert next(opener.opens for opener in strongroom.inspect(path).openers if opener.tool == "age")
+    assert next(one.opens for one in strongroom.inspect(path).tools if one.name == "age")
     done = subprocess.run([tool("age"), "-d", "-i", tmp_path / "key", path], capture_output=True, check=True)
     assert done.stdout == DATA
