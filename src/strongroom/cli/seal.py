@@ -328,6 +328,6 @@ def _report_json(sealed: Sealed, archive: str, row: Format, left_out: Sequence[s
             "archive_bytes": Path(archive).stat().st_size,
             "seconds": round(sealed.seconds, 6),
             "left_out": left_out,
-            "receipt": receipt,
         }
+        | ({} if receipt is None else {"receipt": receipt})
     )
