@@ -346,3 +346,9 @@ def test_an_identity_that_others_can_read(desk: Desk, keys: str) -> None:
     assert "can be read by others" in desk.run("rekey", "-i", "key.txt", "-r", sealed, "-o", "b.age", "a.age").err
     done = desk.run("cat", "-i", "key.age", "--password-file", "pw", "a.age")
     assert (done.out, done.err) == (b"data", "")
+
+
+def test_keygen_quietly(desk: Desk) -> None:
+    """Nothing is said beside the key."""
+    done = desk.run("keygen", "-q", "-o", "key.txt")
+    assert (done.code, done.out, done.err) == (0, b"", "")

@@ -468,3 +468,36 @@ def test_an_archive_from_a_named_pipe(sealed: Desk) -> None:
         script = f"cat {archive} >fifo & exec {' '.join(COMMAND)} cat fifo note.txt {option}"
         done = subprocess.run(["sh", "-c", script], cwd=sealed.folder, capture_output=True, check=True)
         assert done.stdout == SECRET
+
+
+def test_ls_quietly(desk: Desk) -> None:
+    """`ls -q` gives the names alone, with a slash behind those of folders."""
+    desk.put("folder/a b", b"1")
+    desk.seal("a.zip", "folder")
+    done = desk.run("ls", "-q", "a.zip")
+    assert (done.code, done.out, done.err) == (0, b"folder/\nfolder/a b\n", "")
+
+
+@pytest.mark.parametrize("verb", ["ls", "cat", "verify"])
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"", noise(200_000)], ids=["CSV", "empty", "noise"])
+def test_what_is_no_archive_at_all(desk: Desk, verb: str, content: bytes) -> None:
+    """It is said so in plain words, without those of a specification that nobody meant."""
+    desk.put("patients.csv", content)
+    code, error, hint = desk.run(verb, "patients.csv").failure
+    assert (code, hint) == (4, True)
+    assert "[" not in error
+    assert error.startswith("patients.csv: it is ")
+
+
+@pytest.mark.parametrize("keys", [["-i", "key.txt"], ["--password-file", "pw"]], ids=" ".join)
+def test_an_age_file_has_no_manifest_to_require(desk: Desk, keys: list[str]) -> None:
+    """It is refused with either key, and the hint says what an age file proves, and not that it was forged."""
+    desk.put("x", b"data")
+    desk.put("to", desk.run("keygen", "--classic", "-o", "key.txt", "--json").out.split(b'"recipient": "')[1][:62])
+    assert desk.run("seal", "a.age", "x", "-R", "to").code == 0
+    for verb in (["verify", "a.age"], ["cat", "a.age"], ["extract", "a.age", "out"]):
+        done = desk.run(*verb, *keys, "--manifest", "required")
+        assert done.failure[::2] == (2 if keys[0] == "-i" else 4, True)
+        assert "does not say who made it" in done.err
+    assert not (desk.folder / "out").exists()
+    assert desk.run("verify", "a.age", "-i", "key.txt", "--manifest", "auto").code == 0

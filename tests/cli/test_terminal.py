@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 import strongroom
-from tests.cli.running import COMMAND, PASSWORD, Desk
+from strongroom.cli.progress import facts
+from tests.cli.running import COMMAND, PASSWORD, Desk, Terminal
 from tests.helpers import noise
 
 WORD = "typed secret"
@@ -308,7 +310,8 @@ def test_progress(desk: Desk, *, quiet: bool) -> None:
     terminal = desk.at_terminal("seal", "a.zip", *options, "--from-command", "--", *SLOW, NO_COLOR="1")
     code, shown = terminal.end()
     assert code == 0
-    assert bool(re.search(r"sealing .*[\d.]+ MB/s", shown)) == (not quiet)
+    assert bool(re.search(r"sealing +[\d.]+ MB, [\d.]+ MB/s", shown)) == (not quiet)
+    assert " left" not in shown  # which nobody can know here
     assert not re.search(r"\x1b\[[\d;]*3\dm", shown)
 
 
@@ -325,3 +328,41 @@ def test_no_progress_in_a_pipe(desk: Desk) -> None:
     done = desk.run("seal", "a.zip", "--name", "x", "--password-file", "pw", "--from-command", "--", *SLOW)
     assert done.err.count("\n") == 7
     assert not {"\x1b", "\r"} & set(done.err)
+
+
+def test_progress_of_known_work(desk: Desk) -> None:
+    """Where the size is known, the part that is done and the time that is left are shown, also on a narrow terminal."""
+    rows = {}
+    for columns in ("100", "40"):
+        script = (
+            "import sys, time; from strongroom.cli.progress import Bar\n"
+            "with Bar('sealing', quiet=False) as bar:\n"
+            "    for done in range(0, 60_000_001, 5_000_000): bar(done, 200_000_000); time.sleep(0.12)\n"
+        )
+        terminal = Terminal(
+            [sys.executable, "-c", script], desk.folder, {"COLUMNS": columns, "NO_COLOR": "1"}, None, None
+        )
+        code, shown = terminal.end()
+        assert code == 0
+        rows[columns] = re.findall(r"sealing [^\r\n\x1b]*left", shown)
+        assert rows[columns], shown
+        assert max(map(len, rows[columns])) <= int(columns)
+    assert re.search(r"━.* 30% of 200 MB, [\d.]+ MB/s, 0:\d\d left", rows["100"][-1])
+    assert re.search(r"━.* 30%, [\d.]+ MB/s, 0:\d\d left", rows["40"][-1])
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "speed", "said"),
+    [
+        (0, None, 0.0, "0 bytes, 0 bytes/s"),
+        (5_000_000, None, 2.5e6, "5.0 MB, 2.5 MB/s"),
+        (0, 10**9, 0.0, "0% of 1.0 GB, 0 bytes/s"),  # and nothing is foretold
+        (10**8, 10**9, 1e8, "10% of 1.0 GB, 100 MB/s, 0:09 left"),
+        (10**8, 10**9, 1e5, "10% of 1.0 GB, 100 kB/s, 2:30:00 left"),
+        (10**8, 10**9, 1.0, "10% of 1.0 GB, 1 byte/s"),
+        (2 * 10**9, 10**9, 1e8, "100% of 1.0 GB, 100 MB/s"),  # a file that grew
+    ],
+)
+def test_what_progress_says(done: int, total: int | None, speed: float, said: str) -> None:
+    """A part only of what is known, and a time only where one can be told."""
+    assert facts(done, total, speed, narrow=False) == said

@@ -88,6 +88,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             )
         case TamperedError() if sealing:
             return "that disk cannot be relied on: seal to another one; no archive was made"
+        case TamperedError() if notes := getattr(failure, "__notes__", None):
+            return str(notes[0])
         case TamperedError():
             return "do not use it: get the archive again from where it came, and compare"
         case TruncatedError():

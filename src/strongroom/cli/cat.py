@@ -75,7 +75,7 @@ def command(
 def _only(room: ReadRoom) -> tuple[str, ...]:
     if len(room) != 1:
         message = f"the archive has {len(room)} entries: name those to write"
-        raise Misuse(message)
+        raise Misuse(message, hint="`strongroom ls ARCHIVE` shows the names")
     return (room.entries[0].name,)
 
 

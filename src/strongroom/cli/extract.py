@@ -61,7 +61,7 @@ def command(
         message = f"DIR comes first, and {folder!r} is no folder"
         raise Misuse(message, hint=_as_it_should_be(archive, folder))
     with (
-        Bar("checking, then extracting", quiet=quiet or as_json) as bar,
+        Bar("extracting", quiet=quiet or as_json) as bar,
         open_archive(archive, reading, bar, chosen) as room,
     ):
         entries = chosen(room)

@@ -11,7 +11,7 @@ import click
 
 from strongroom.cli.failure import Misuse
 from strongroom.cli.messages import data_bytes, data_json, say
-from strongroom.cli.options import PATH, SETTINGS, STDIO, json_option, password_options
+from strongroom.cli.options import PATH, SETTINGS, STDIO, json_option, password_options, quiet_option
 from strongroom.cli.passwords import password_for_sealing
 from strongroom.cli.seal import check_target
 from strongroom.output import FileOutput
@@ -36,8 +36,11 @@ Example:
 @click.option("--classic", is_flag=True, help="X25519, for recipients with an age older than 1.3.")
 @click.option("--passphrase", is_flag=True, help="Seal the identity with a passphrase, which is asked for.")
 @password_options
+@quiet_option
 @json_option
-def command(*, output: str | None, classic: bool, passphrase: bool, password: PasswordOptions, as_json: bool) -> None:
+def command(
+    *, output: str | None, classic: bool, passphrase: bool, password: PasswordOptions, quiet: bool, as_json: bool
+) -> None:
     """Make an identity, with which you open what others seal to the recipient that belongs to it.
 
     The identity is secret: whoever has it reads all that is sealed to you, and without it nobody does. It goes to FILE,
@@ -68,9 +71,12 @@ def command(*, output: str | None, classic: bool, passphrase: bool, password: Pa
         recipient = identity.recipient
     if as_json:
         data_json({"ok": True, "identity": output, "recipient": recipient, "post_quantum": not classic})
-    elif not (to_stdout and os.isatty(_STDOUT) and not sealed):  # else it stands there already
+        return
+    if quiet:
+        return
+    if not (to_stdout and os.isatty(_STDOUT) and not sealed):  # else it stands there already
         say(f"Public key: {recipient}")
-    if not as_json and not classic:
+    if not classic:
         say("files for it open with age 1.3 or later; --classic makes keys for older ones")
 
 

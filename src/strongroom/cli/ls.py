@@ -27,9 +27,12 @@ _HEADINGS: Final = ("size", "modified (UTC)", "method", "cipher", "name")
 )
 @archive_argument
 @json_option
+@click.option("-q", "--quiet", is_flag=True, help="Show the names alone, one a line.")
 @limit_option
 @opening_options
-def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOptions, format_name: str | None) -> None:
+def command(
+    archive: str, *, as_json: bool, quiet: bool, limits: Limits, password: PasswordOptions, format_name: str | None
+) -> None:
     """List the entries of ARCHIVE. A password is needed only where the names are encrypted, as in a 7z.
 
     Sizes are in bytes. Without the password the list is not authenticated: `strongroom verify` checks it and all data.
@@ -39,6 +42,10 @@ def command(archive: str, *, as_json: bool, limits: Limits, password: PasswordOp
             data_json({"archive": archive, "ok": True, "entries": [_fields(entry) for entry in room]})
             return
         rows = [_HEADINGS, *map(_row, room)]
+    if quiet:
+        for *_, name in rows[1:]:
+            data(name)
+        return
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
     for size, *others, name in rows:
         columns = [size.rjust(widths[0]), *(text.ljust(width) for text, width in zip(others, widths[1:], strict=True))]

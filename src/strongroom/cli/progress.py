@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final, Self
+
+from strongroom.cli.units import size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 1.0  # seconds
 _INTERVAL: Final = 0.1  # between two pictures
+_WINDOW: Final = 50  # pictures in which the rate is measured: it follows a disk that gets slower
+_NARROW: Final = 60  # columns below which the size goes
+_LONGEST: Final = 100 * 3600  # seconds that are worth saying
 
 
 class Bar:
@@ -23,6 +29,7 @@ class Bar:
         self._doing = doing
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._next: float | None = None
+        self._measured: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self._done = 0
         self._rich: RichProgress | None = None
         self._task: TaskID
@@ -33,48 +40,70 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._rich is not None:
-            self._rich.stop()
+        self._stop()
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show how far the work is; `done` falls where what was written is read once more."""
         if not self._shown:
             return
+        now = time.monotonic()
         if done < self._done:
             self._doing = "verifying"
-            if self._rich is not None:
-                self._rich.reset(self._task, description=self._doing, total=total)
+            self._measured.clear()
+            self._stop()
         self._done = done
-        now = time.monotonic()
+        if not self._measured:
+            self._measured.append((now, done))
         if self._next is None:  # the work begins now, and not when the password is asked for
             self._next = now + _PATIENCE
         if now < self._next:
             return
         self._next = now + _INTERVAL
         if self._rich is None:
-            self._start(total)
-        if self._rich is not None:
-            self._rich.update(self._task, completed=done, total=total, refresh=True)
+            self._rich = self._start(total)
+        start, before = self._measured[0]
+        self._measured.append((now, done))
+        speed = (done - before) / (now - start) if now > start else 0.0
+        said = facts(done, total, speed, narrow=self._rich.console.width < _NARROW)
+        self._rich.update(self._task, completed=done, total=total, facts=said, refresh=True)
 
-    def _start(self, total: int | None) -> None:
+    def _start(self, total: int | None) -> RichProgress:
         from rich.console import Console  # noqa: PLC0415 - 80 ms, and most runs end before
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._rich = Progress(
-            *columns,
-            TimeRemainingColumn(compact=True),
+        bar = [] if total is None else [BarColumn(bar_width=None)]
+        rich = Progress(
+            TextColumn("{task.description}"),
+            *bar,
+            TextColumn("{task.fields[facts]}"),
             console=Console(stderr=True),
             auto_refresh=False,  # pictures follow the calls, so no thread is needed
             transient=True,
             redirect_stdout=False,
+            expand=total is not None,
         )
-        self._task = self._rich.add_task(self._doing, total=total)
-        self._rich.start()
+        self._task = rich.add_task(self._doing, total=total, facts="")
+        rich.start()
+        return rich
+
+    def _stop(self) -> None:
+        if self._rich is not None:
+            self._rich.stop()
+            self._rich = None
+
+
+def facts(done: int, total: int | None, speed: float, *, narrow: bool) -> str:
+    """Say how far it is, how fast (in bytes a second) and, where that can be known, for how long still."""
+    rate = f"{size(int(speed))}/s"
+    if not total:
+        return f"{size(done)}, {rate}"
+    part = f"{min(done * 100 // total, 100)}%"
+    left = (total - done) / speed if speed else _LONGEST
+    when = f", {_clock(left)} left" if 0 <= left < _LONGEST else ""
+    return f"{part}, {rate}{when}" if narrow else f"{part} of {size(total)}, {rate}{when}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

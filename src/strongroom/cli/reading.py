@@ -60,6 +60,10 @@ def open_archive(
 
     `check` raises where the list of entries shows that there is nothing to do, before anyone types a password.
     """
+    if options.manifest == "required" and options.password.identities:
+        message = "what an identity opens has no manifest, and so none to require"
+        hint = "an age file is always checked whole, but does not say who made it: leave --manifest out"
+        raise Misuse(message, hint=hint)
 
     def opened(place: str | BinaryIO, keys: Keys) -> ReadRoom:
         room = strongroom.open(

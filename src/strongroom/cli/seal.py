@@ -279,7 +279,7 @@ def _sources(
         return Stdin(_named(kept if name is None else name, "standard input"))
     if not paths:
         message = "there is nothing to seal: name files or folders, or - for standard input"
-        raise Misuse(message)
+        raise Misuse(message, hint="strongroom seal case-42.zip patients.csv scans/")
     if name is not None and len(paths) > 1:
         message = f"--name is for a single source, not for {len(paths)}"
         raise Misuse(message)

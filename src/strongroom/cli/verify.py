@@ -72,7 +72,7 @@ def command(archive: str, *, given: Given, reading: ReadingOptions, as_json: boo
     here. Nothing is written to the disk.
     """
     given.check(archive)
-    with Bar("verifying", quiet=quiet) as bar:
+    with Bar("verifying", quiet=quiet or as_json) as bar:
         checked = given.hold_against(archive, reading.limits, bar)
         found = [] if checked is None else [Finding(None, problem) for problem in checked.findings]
         contents = None

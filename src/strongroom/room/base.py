@@ -116,8 +116,14 @@ def make_guard(policy: ManifestPolicy, password: Secret | None, row: Format, lim
     """Make what checks the manifest of an archive, in formats that need one."""
     if not row.manifest:
         if policy == "required":
-            message = f"an {row.name} file has no manifest, and one is required"
-            raise TamperedError(message)
+            message = (
+                f"{row.name} has no manifest, and one is required, which would say that it comes from who knows a key"
+            )
+            error = TamperedError(message)
+            error.add_note(
+                "an age file is always checked whole, but does not say who made it: take --manifest auto for it"
+            )
+            raise error
         return None
     from strongroom.manifest.checking import Guard  # noqa: PLC0415 - its cryptography, like the formats', on first use
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PROGRAMS: Final = b"MZ", b"\x7fELF", b"#!"  # which a self-extracting archive starts with
 _HEAD: Final = 4 * KIB
+_TAIL: Final = 65 * KIB  # a ZIP's comment, and its last record
 _SUFFIX: Final = ".age"
 _NAMELESS: Final = "data"
 _IDENTITY: Final = b"AGE-SECRET-KEY-1", b"AGE-SECRET-KEY-PQ-1"
@@ -64,7 +65,14 @@ def detect(source: Source, path: object) -> Format:
         error = FormatError(message)
         error.add_note("-i FILE names the identity, and the archive that it opens stands by itself")
         raise error
-    return next(row for row in FORMATS.values() if row.from_end)
+    row = next(row for row in FORMATS.values() if row.from_end)
+    tail = max(source.size - _TAIL, 0)
+    if not any(mark in read(source, tail, source.size - tail) for mark in row.magic):
+        message = f"it is {'no archive' if source.size else 'empty'}: there is neither a ZIP, nor a 7z, nor age in it"
+        error = FormatError(message)
+        error.add_note("check the name: an archive mostly ends in .zip, .7z or .age")
+        raise error
+    return row
 
 
 def check_content(source: Source, row: Format, limits: Limits) -> None:

@@ -103,7 +103,7 @@ def _find_end(source: Source) -> _End:
     tail = read(source, tail_offset, tail_size)
     position = tail.rfind(spec.END)
     if position < 0:
-        message = "no end of central directory record: not a ZIP file, or the end of one is missing"
+        message = "the end of the ZIP file is missing: there is no end of central directory record"
         raise FormatError(message, spec="APPNOTE 4.3.16")
     offset = tail_offset + position
     if len(tail) - position < spec.END_SIZE:
