@@ -31,6 +31,7 @@ class Job(NamedTuple):
     makes    the name of the file, or folder, that is there afterwards
     whole    fails unless that is as it should be; its arguments are those of `run`
     before   what stands in the folder: names, and those of the files among `inputs` that are copied there
+    receipt  the name of a receipt that follows it, once it is there
     staged   whether it makes one file under a name; else files one by one, below a folder
     """
 
@@ -38,6 +39,7 @@ class Job(NamedTuple):
     makes: str
     whole: Callable[[Path, Path], None]
     before: Mapping[str, str] = {}
+    receipt: str = ""
     staged: bool = True
 
 
@@ -141,6 +143,12 @@ JOBS: Final[dict[str, Job]] = {
     ),
     "seal zip over another": Job(
         verb("seal", "OUT/a.zip", *_OVER, "data"), "a.zip", _archive("a.zip"), {"a.zip": _OLD}
+    ),
+    "seal zip with a receipt": Job(
+        verb("seal", "OUT/a.zip", "--receipt", "OUT/a.json", *_PW, *_STORE, "data"),
+        "a.zip",
+        _archive("a.zip"),
+        receipt="a.json",
     ),
     "seal 7z over another": Job(verb("seal", "OUT/a.7z", *_OVER, "data"), "a.7z", _archive("a.7z"), {"a.7z": _OLD}),
     "seal zip.age": Job(
