@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -192,16 +193,26 @@ STAGED: Final = {name: job for name, job in JOBS.items() if job.staged}
 
 def lay(job: Job, inputs: Path, out: Path) -> dict[str, bytes | None]:
     """Put there what stands there before a job, alone but for hidden files, and return it."""
+    _settle(out)
     for path in out.iterdir():
         if not PARTIAL.fullmatch(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name, source in job.before.items():
         (out / name).write_bytes((inputs / source).read_bytes())
     return standing(out)
 
 
+def _settle(out: Path) -> None:
+    """Wait until FUSE has heard that removed files are closed, which it keeps under hidden names until then."""
+    deadline = time.monotonic() + 10
+    while any(out.rglob(".fuse_hidden*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def standing(out: Path) -> dict[str, bytes | None]:
     """All that is in a folder: files and their contents; folders have none."""
+    _settle(out)
     return {
         str(path.relative_to(out)): path.read_bytes() if path.is_file() else None
         for path in out.rglob("*")
