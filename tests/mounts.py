@@ -69,6 +69,21 @@ def mounted(kind: FileSystem, folder: Path, size: int, *options: str) -> Iterato
 
 
 @contextmanager
+def after_power_cut(folder: Path, elsewhere: Path) -> Iterator[Path]:
+    """Mount what the disk of `mounted` in `folder` would have if the power failed now: what was not synced is lost."""
+    place, image = elsewhere / "disk", elsewhere / "image"
+    place.mkdir(parents=True)
+    shutil.copyfile(folder / "image", image)
+    _run("mount", "-o", "loop", str(image), str(place))
+    try:
+        yield place
+    finally:
+        unmount(place)
+        image.unlink()
+        place.rmdir()
+
+
+@contextmanager
 def filled(place: Path, left: int) -> Iterator[None]:
     """Leave so many bytes free."""
     ballast = place / "ballast"

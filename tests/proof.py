@@ -59,6 +59,12 @@ def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     return lambda few, many: many if proof else few
 
 
+def for_proof_alone(times: Callable[[int, int], int]) -> None:
+    """Skip a test in `make test` that takes long, and shows little that others do not show there."""
+    if not times(0, 1):
+        pytest.skip("tried by `make proof` alone, since it takes long")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, once all is done."""
     if config.getoption("--proof"):

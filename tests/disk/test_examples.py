@@ -10,7 +10,7 @@ import pytest
 
 from examples.records import picture, records
 from tests.disk.image import ROOT, SIZE, disk, found
-from tests.proof import Tried
+from tests.proof import Tried, for_proof_alone
 
 RECORDS: Final = 20_000
 Times = Callable[[int, int], int]
@@ -66,8 +66,8 @@ def test_every_example_is_tried() -> None:
 def test_examples(name: str, tmp_path: Path, times: Times, tried: Tried) -> None:
     """What an example seals is nowhere on the disk, also where it is killed."""
     example = EXAMPLES[name]
-    if example.heavy and not times(0, 1):
-        pytest.skip("tried by `make proof` alone, since it takes long")
+    if example.heavy:
+        for_proof_alone(times)
     with disk(tmp_path) as mounted:
         start = time.monotonic()
         process = mounted.start(*example.arguments)

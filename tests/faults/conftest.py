@@ -60,5 +60,5 @@ def scene(request: pytest.FixtureRequest, jobs: Runner, kind: FileSystem, out: P
 
 def _remove(folder: Path) -> None:
     for path in folder.iterdir():
-        _remove(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _remove(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     folder.rmdir()

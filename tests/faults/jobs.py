@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,7 @@ class Job(NamedTuple):
     makes    the name of the file, or folder, that is there afterwards
     whole    fails unless that is as it should be; its arguments are those of `run`
     before   what stands in the folder: names, and those of the files among `inputs` that are copied there
+    receipt  the name of a receipt that follows it, once it is there
     staged   whether it makes one file under a name; else files one by one, below a folder
     """
 
@@ -38,6 +40,7 @@ class Job(NamedTuple):
     makes: str
     whole: Callable[[Path, Path], None]
     before: Mapping[str, str] = {}
+    receipt: str = ""
     staged: bool = True
 
 
@@ -142,6 +145,12 @@ JOBS: Final[dict[str, Job]] = {
     "seal zip over another": Job(
         verb("seal", "OUT/a.zip", *_OVER, "data"), "a.zip", _archive("a.zip"), {"a.zip": _OLD}
     ),
+    "seal zip with a receipt": Job(
+        verb("seal", "OUT/a.zip", "--receipt", "OUT/a.json", *_PW, *_STORE, "data"),
+        "a.zip",
+        _archive("a.zip"),
+        receipt="a.json",
+    ),
     "seal 7z over another": Job(verb("seal", "OUT/a.7z", *_OVER, "data"), "a.7z", _archive("a.7z"), {"a.7z": _OLD}),
     "seal zip.age": Job(
         verb("seal", "OUT/a.zip.age", "-R", "old.pub", "data"), "a.zip.age", _archive("a.zip.age", key="old")
@@ -184,16 +193,26 @@ STAGED: Final = {name: job for name, job in JOBS.items() if job.staged}
 
 def lay(job: Job, inputs: Path, out: Path) -> dict[str, bytes | None]:
     """Put there what stands there before a job, alone but for hidden files, and return it."""
+    _settle(out)
     for path in out.iterdir():
         if not PARTIAL.fullmatch(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name, source in job.before.items():
         (out / name).write_bytes((inputs / source).read_bytes())
     return standing(out)
 
 
+def _settle(out: Path) -> None:
+    """Wait until FUSE has heard that removed files are closed, which it keeps under hidden names until then."""
+    deadline = time.monotonic() + 10
+    while any(out.rglob(".fuse_hidden*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def standing(out: Path) -> dict[str, bytes | None]:
     """All that is in a folder: files and their contents; folders have none."""
+    _settle(out)
     return {
         str(path.relative_to(out)): path.read_bytes() if path.is_file() else None
         for path in out.rglob("*")

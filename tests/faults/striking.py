@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,8 +30,8 @@ CALLS: Final = (
 FAULTS: Final = ("error=ENOSPC", "error=EIO", "error=EINTR", "signal=KILL")
 """What strace does instead of a call, in its words."""
 
-UNCONFIRMED: Final = "the disk did not confirm its name"
-"""What is said where the new file is in place, and may not be after a crash."""
+UNCONFIRMED: Final = ("the disk did not confirm its name", "its receipt is not")
+"""What is said where the new file is in place, and something else is not as it should be."""
 
 _CALL: Final = re.compile(r"^(\d+) +(\w+)\(")
 
@@ -70,7 +72,7 @@ class Scene:
         """Fail unless what stands there is whole, old or new, and what was said fits; return old, new or part."""
         after = standing(self.out)
         left = hidden(self.out)
-        assert len(left) <= killed, (ended, left)
+        assert len(left) <= killed * (1 + bool(self.job.receipt)), (ended, left)
         assert not any(CANARY in path.read_bytes() for path in left)
         if after == before:
             assert ended.code != 0, ended
@@ -80,6 +82,7 @@ class Scene:
             return "part"
         else:
             self.job.whole(self.jobs.inputs, self.out)
+            self._check_receipt(after, ended)
             assert self._others(after) == self._others(before)
             state = "new"
         if not killed:
@@ -87,11 +90,21 @@ class Scene:
             assert ended.code == FAILED or state == "new"
             if ended.code == FAILED:
                 assert "strongroom: error: " in ended.said
-                assert state == "old" or UNCONFIRMED in ended.said, ended
+                assert state == "old" or any(words in ended.said for words in UNCONFIRMED), ended
         return state
 
     def _others(self, found: dict[str, bytes | None]) -> dict[str, bytes | None]:
-        return {path: data for path, data in found.items() if path.split("/")[0] != self.job.makes}
+        own = (self.job.makes, self.job.receipt)
+        return {path: data for path, data in found.items() if path.split("/")[0] not in own}
+
+    def _check_receipt(self, after: dict[str, bytes | None], ended: Ended) -> None:
+        """A receipt that is there is whole; where all went well it is there."""
+        if receipt := after.get(self.job.receipt):
+            archive = after[self.job.makes]
+            assert archive is not None
+            assert json.loads(receipt)["sha256"] == sha256(archive).hexdigest()
+        else:
+            assert not self.job.receipt or ended.code != 0
 
     def _check_pieces(self, before: dict[str, bytes | None], after: dict[str, bytes | None]) -> None:
         """Each file that `extract` had made by then is whole, where the file system has unnamed files."""
