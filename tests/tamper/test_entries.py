@@ -120,7 +120,7 @@ ZIP_CHANGES: Final[dict[str, Callable[[Part, int], Part]]] = {
 def test_changed_in_a_zip(kind: str, count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """Each is named, whichever it is."""
     whole = apart(sealed("zip", count))
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
         changed = ZIP_CHANGES[kind](whole.parts[number], number)
         attacked = replace(whole, parts=[*whole.parts[:number], changed, *whole.parts[number + 1 :]])
@@ -136,7 +136,7 @@ def test_replaced_in_a_zip(count: int, tried: Tried, times: Callable[[int, int],
     The directory is as it was, byte for byte: salts and codes stand at the entries (ADR 6).
     """
     whole, other = (apart(sealed("zip", count, lambda at, of=of: noise(100, at + of))) for of in (0, 1000))
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
         name = name_of(number)
         new = other.parts[number].with_manifest(whole.parts[number].manifest)
@@ -157,7 +157,7 @@ def test_replaced_in_a_zip(count: int, tried: Tried, times: Callable[[int, int],
 def test_deleted_from_a_zip(count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """By number, since the name is gone; the last ones as such. An archive that was emptied has nothing to tell it."""
     whole = apart(sealed("zip", count))
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
         attacked = replace(whole, parts=whole.parts[:number] + whole.parts[number + 1 :]).together()
         if count == 1:
@@ -180,7 +180,7 @@ def test_added_to_a_zip(
     whole = apart(sealed("zip", count))
     options = {} if make is zipcraft.plain else {"password": PASSWORD}
     new = apart(zipcraft.join(make("new.txt", b"new", **options))).parts[0]
-    found = [*places(count, times(3, 50)), count]
+    found = [*places(count, times(2, 50)), count]
     for number in found:
         for record in (b"", whole.parts[0].manifest):
             attacked = replace(whole, parts=[*whole.parts[:number], new.with_manifest(record), *whole.parts[number:]])
@@ -192,7 +192,7 @@ def test_added_to_a_zip(
 def test_moved_in_a_zip(count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """Put in another order, or with their names swapped."""
     whole = apart(sealed("zip", count))
-    found = places(count - 1, times(3, 50))
+    found = places(count - 1, times(2, 50))
     for number in found:
         first, second = whole.parts[number : number + 2]
         around = whole.parts[:number], whole.parts[number + 2 :]
@@ -258,7 +258,7 @@ def edited(parts: Parts, change: Callable[[spec.Header], spec.Header]) -> bytes:
 def test_changed_in_a_7z(kind: str, count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """Each is named, whichever it is."""
     parts = seven(count)
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
         attacked = edited(parts, lambda header, at=number: SEVENZIP_CHANGES[kind](header, at, parts.packs[at]))
         refused(attacked, "'entry.exe'" if kind == "renamed" else repr(name_of(number)))
@@ -269,7 +269,7 @@ def test_changed_in_a_7z(kind: str, count: int, tried: Tried, times: Callable[[i
 def test_replaced_in_a_7z(count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """A pack stream of another archive under the same password, which takes no password to put in."""
     parts, other = seven(count), seven(count)
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
         packs = (*parts.packs[:number], other.packs[number], *parts.packs[number + 1 :])
         with strongroom.open(io.BytesIO(replace(parts, packs=packs).together()), password=PASSWORD) as room:
@@ -285,7 +285,7 @@ def test_replaced_in_a_7z(count: int, tried: Tried, times: Callable[[int, int], 
 def test_deleted_and_added_in_a_7z(count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """By number and by name."""
     parts = seven(count)
-    found = places(count, times(3, 50))
+    found = places(count, times(2, 50))
     for number in found:
 
         def drop(header: spec.Header, at: int = number) -> spec.Header:
@@ -307,7 +307,7 @@ def test_deleted_and_added_in_a_7z(count: int, tried: Tried, times: Callable[[in
 def test_moved_in_a_7z(count: int, tried: Tried, times: Callable[[int, int], int]) -> None:
     """Put in another order, with their names swapped, or, without the password, with their pack streams swapped."""
     parts = seven(count)
-    found = places(count - 1, times(3, 50))
+    found = places(count - 1, times(2, 50))
     for number in found:
         names = name_of(number), name_of(number + 1)
 
