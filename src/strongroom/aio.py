@@ -69,27 +69,24 @@ async def seal(
 
     `progress` is called by the loop. Cancelled, it leaves what stood there before.
     """
-    if isinstance(source, AsyncIterable):
-        kept = name_kept(path, options.get("format"))
-        if name is None and kept is None:
-            message = "data needs a name"
-            raise ValueError(message)
-        source = {kept or "" if name is None else name: source}
-    datas: Mapping[str, AsyncData] = cast("Any", source) if isinstance(source, Mapping) else {}
-    if any(isinstance(data, AsyncIterable) for data in datas.values()):
-        async with create(path, **options) as room:
-            for key, data in datas.items():
-                await room.write(key, data)
-        return
-    with _password_of(options), _Worker(options.pop("progress", None)) as worker:
-        options["progress"] = worker.progress
+    with _password_of(options):
+        if isinstance(source, AsyncIterable):
+            source, name = {_named(path, name, options.get("format")): source}, None
+        datas: Mapping[str, AsyncData] = cast("Any", source) if isinstance(source, Mapping) and name is None else {}
+        if any(isinstance(data, AsyncIterable) for data in datas.values()):
+            async with create(path, **options) as room:
+                for key, data in datas.items():
+                    await room.write(key, data)
+            return
+        with _Worker(options.pop("progress", None)) as worker:
+            options["progress"] = worker.progress
 
-        def work() -> None:
-            room, items = rooms.prepare(cast("Data", source), path, name, options)
-            room.before_it_appears(worker.check)
-            rooms.fill(room, items)
+            def work() -> None:
+                room, items = rooms.prepare(cast("Data", source), path, name, options)
+                room.before_it_appears(worker.check)
+                rooms.fill(room, items)
 
-        await worker.run(work)
+            await worker.run(work)
 
 
 async def unseal(path: Path, **options: Unpack[OpenOptions]) -> RamFS:
@@ -108,13 +105,15 @@ async def unseal(path: Path, **options: Unpack[OpenOptions]) -> RamFS:
 
 async def read(path: Path, name: str, *, layer: Layer | None = None, **options: Unpack[OpenOptions]) -> bytes:
     """Return one entry of an archive; options and errors as for `open`, the rest as for `ReadRoom.read`."""
-    async with open(path, **options) as room:
-        return await room.read(name, layer=layer)
+    with _password_of(options):
+        async with open(path, **options) as room:
+            return await room.read(name, layer=layer)
 
 
 async def write(path: Path, name: str, data: AsyncData, **options: Unpack[CreateOptions]) -> None:
     """Seal one entry into an archive of its own; options and errors as for `create`."""
-    await seal({name: data}, path, **options)
+    with _password_of(options):
+        await seal({name: data}, path, **options)
 
 
 def create(path: Path, **options: Unpack[CreateOptions]) -> AsyncWriteRoom:
@@ -358,6 +357,15 @@ class AsyncReadRoom(_AsyncRoom[ReadRoom]):
     async def extract(self, folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
         """Write plaintext files, as `ReadRoom.extract`."""
         await self._active.run(self._room.extract, folder, names)
+
+
+def _named(path: Path, name: str | None, form: str | None) -> str:
+    """Return the name of what has none of its own."""
+    named = name_kept(path, form) if name is None else name
+    if named is None:
+        message = "data needs a name"
+        raise ValueError(message)
+    return named
 
 
 def _take_password(options: Any) -> Secret | None:  # noqa: ANN401 - of either kind

@@ -62,6 +62,7 @@ def main() -> None:
     """Run them all. Their `test` package takes the place of Python's own."""
     stand_in()
     sys.path.insert(0, sys.argv[1])
+    sys.modules.setdefault("nntplib", types.ModuleType("nntplib"))  # imported and not used; Python 3.13 has none
     outcomes = Outcomes()
     unittest.defaultTestLoader.loadTestsFromName("test.test_zipfile_aes").run(outcomes)
     print(json.dumps({"outcomes": outcomes.outcomes, "seconds": outcomes.seconds}))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from random import Random
@@ -107,6 +108,9 @@ def test_seal_and_write(tmp_path: Path) -> None:
         await aio.write(tmp_path / "8.zip", "a", pieces(DATA["a"]), password=PASSWORD)
         with pytest.raises(ValueError, match="name"):
             await aio.seal(pieces(b"data"), tmp_path / "9.zip", password=PASSWORD)
+        for mapping in ({"a": pieces(b"data")}, {"a": b"data"}):
+            with pytest.raises(TypeError):
+                await aio.seal(mapping, tmp_path / "9.zip", name="a", password=PASSWORD)
 
     asyncio.run(main())
     ram.close()
@@ -284,7 +288,7 @@ def test_a_cancelled_read_leaves_the_room_open(path: Path) -> None:
         async with aio.open(path, password=PASSWORD, limits=strongroom.Limits(memory_size=1 << 30)) as room:
             for call in (lambda: room.read("a"), room.verify, room.load):
                 task = asyncio.create_task(call())
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)  # in which it begins
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
@@ -474,6 +478,25 @@ def test_no_secret_in_what_asyncio_logs(path: Path, caplog: pytest.LogCaptureFix
     assert len(caplog.messages) > 10
     assert not [line for line in shown if PASSWORD in line or "plaintext" in line]
     tried("P2", "asyncio's debug log of tasks that seal and read", "no password, no plaintext", count=len(shown))
+
+
+def test_no_password_in_tracebacks(path: Path, tried: Tried) -> None:
+    """Those that show local variables do not show it, in no frame of ours, whatever fails."""
+    missing = path.parent / "missing" / "a.zip"
+    calls = [
+        lambda: aio.seal({"a": b"data"}, missing, password=PASSWORD),
+        lambda: aio.write(missing, "a", pieces(b"data"), password=PASSWORD),
+        lambda: aio.unseal(missing, password=PASSWORD),
+        lambda: aio.read(missing, "a", password=PASSWORD),
+    ]
+    for call in calls:
+        with pytest.raises((OutputError, OSError)) as caught:
+            asyncio.run(call())
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        ours = [frame.f_locals for frame in frames if frame.f_code.co_filename == aio.__file__]
+        assert ours
+        assert PASSWORD not in repr(ours)
+    tried("P2", "tracebacks of aio with local variables", "no password", count=len(calls))
 
 
 INTERRUPTED = """

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import traceback
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -258,6 +259,37 @@ def test_passwords_are_kept_as_secrets(path: Path) -> None:
         bytes(secret)
     with pytest.raises(ValueError, match="closed"):
         archive.read("a")
+
+
+def test_no_password_in_tracebacks(path: Path, tried: Tried) -> None:
+    """Those that show local variables do not show it, in no frame of ours, be it of the wrong type or wrong."""
+    sealed(path)
+    archive = pyzipper.AESZipFile(path)
+    wrong = b"the wrong word"
+    calls = [archive.setpassword, lambda word: setattr(archive, "pwd", word)]
+    calls += [lambda word, call=call: call("a", pwd=word) for call in (archive.read, archive.open, archive.extract)]
+    calls += [lambda word: archive.extractall(pwd=word)]
+    for call in calls:
+        for word in (wrong, wrong.decode()):
+            try:
+                call(word)
+            except (TypeError, RuntimeError) as error:
+                frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            else:
+                assert word == wrong  # which only setting it takes
+                continue
+            ours = [frame.f_locals for frame in frames if "strongroom/compat" in frame.f_code.co_filename]
+            assert ours
+            assert wrong.decode() not in repr(ours)
+    archive.close()
+    tried("P2", "tracebacks of compat.pyzipper with local variables", "no password", count=2 * len(calls))
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It would have to be read again for each password, and nobody would come to fill it."""
+    os.mkfifo(tmp_path / "a.zip")
+    with pytest.raises(io.UnsupportedOperation):
+        pyzipper.AESZipFile(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("name", ["a", "folder/b"])

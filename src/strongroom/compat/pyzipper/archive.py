@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TextIO, cast, overload
 
@@ -17,7 +18,7 @@ from strongroom.errors import EntryNotFoundError, StrongroomWarning
 from strongroom.memory.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -97,7 +98,9 @@ class AESZipFile:
 
     @pwd.setter
     def pwd(self, value: Buffer | None) -> None:
-        self.setpassword(value)
+        given = _Given(value)
+        del value  # tracebacks that show local variables would show it
+        self._take(given)
 
     @property
     def comment(self) -> bytes:
@@ -112,10 +115,9 @@ class AESZipFile:
 
     def setpassword(self, pwd: Buffer | None) -> None:
         """Take the password, bytes, for all that follows; None or b"" takes it away. Raises `TypeError` for text."""
-        password = _secret(pwd)
-        if self._password is not None:
-            self._password.close()
-        self._password = password
+        given = _Given(pwd)
+        del pwd  # as above
+        self._take(given)
 
     def setencryption(self, encryption: str | None, **kwargs: object) -> None:
         """Check the options: `nbits` and others ask for less than AES-256 in AE-2, which is what is written."""
@@ -149,7 +151,9 @@ class AESZipFile:
 
     def read(self, name: Member, pwd: Buffer | None = None) -> bytes:
         """Return an entry's data, authentic. Raises `KeyError`, `RuntimeError` for the password, `BadZipFile`."""
-        with self._given(pwd) as password:
+        given = _Given(pwd)
+        del pwd
+        with given.or_else(self._password) as password:
             return self._reader().read(self._entry(name), password)
 
     @overload
@@ -169,10 +173,12 @@ class AESZipFile:
         force_zip64: bool = False,  # noqa: ARG002 - sizes of 64 bits are used where they are needed
     ) -> AESZipExtFile | AESZipWriteFile:
         """Return an entry as a file. One that is read is authentic before the first byte; raises as `read`."""
-        if mode not in ("r", "w"):
-            message = f"mode is 'r' or 'w', not {mode!r}"
-            raise ValueError(message)
-        with self._given(pwd) as password:
+        given = _Given(pwd)
+        del pwd
+        with given.or_else(self._password) as password:
+            if mode not in ("r", "w"):
+                message = f"mode is 'r' or 'w', not {mode!r}"
+                raise ValueError(message)
             if mode == "w":
                 return self._writer().open(name if isinstance(name, AESZipInfo) else self._new(name), password)
             return self._reader().open(self._entry(name), password)
@@ -188,7 +194,7 @@ class AESZipFile:
         writer = self._writer()
         info = zinfo_or_arcname if isinstance(zinfo_or_arcname, AESZipInfo) else self._new(zinfo_or_arcname)
         self._choose(info, compress_type, compresslevel)
-        with self._given(None) as password:
+        with _Given(None).or_else(self._password) as password:
             writer.write(info, data.encode() if isinstance(data, str) else data, password)
 
     def write(
@@ -203,17 +209,19 @@ class AESZipFile:
         info = AESZipInfo.from_file(filename, arcname, strict_timestamps=self._strict_timestamps)
         info.compress_type = self.compression
         self._choose(info, compress_type, compresslevel)
-        with self._given(None) as password:
+        with _Given(None).or_else(self._password) as password:
             writer.add(filename, info, password)
 
     def testzip(self) -> str | None:
         """Check everything; return the first name whose data is damaged, or None. Raises as `read`."""
-        with self._given(None) as password:
+        with _Given(None).or_else(self._password) as password:
             return self._reader().first_bad(password)
 
     def extract(self, member: Member, path: str | os.PathLike[str] | None = None, pwd: Buffer | None = None) -> str:
         """Write one entry below `path`, as `extractall`, and return where it is."""
-        self.extractall(path, [member], pwd)
+        given = _Given(pwd)
+        del pwd
+        self._extract(path, [member], given)
         name = self._entry(member)
         return os.path.normpath(os.path.join(os.getcwd() if path is None else os.fsdecode(path), name))
 
@@ -227,9 +235,9 @@ class AESZipFile:
 
         The whole archive is checked before the first; files that are there are not replaced (`FileExistsError`).
         """
-        names = [self._entry(member) for member in (self.filelist if members is None else members)]
-        with self._given(pwd) as password:
-            self._reader().extract(os.getcwd() if path is None else os.fsdecode(path), names, password)
+        given = _Given(pwd)
+        del pwd
+        self._extract(path, self.filelist if members is None else members, given)
 
     def close(self) -> None:
         """Close an archive that is read; complete one that is made, which then appears under its name."""
@@ -310,30 +318,44 @@ class AESZipFile:
             raise ValueError(message)
         return self._writing
 
-    def _given(self, pwd: Buffer | None) -> _Given:
-        return _Given(_secret(pwd), self._password)
+    def _extract(self, path: str | os.PathLike[str] | None, members: Iterable[Member], given: _Given) -> None:
+        with given.or_else(self._password) as password:
+            names = [self._entry(member) for member in members]
+            self._reader().extract(os.getcwd() if path is None else os.fsdecode(path), names, password)
+
+    def _take(self, given: _Given) -> None:
+        password = given.secret()
+        if self._password is not None:
+            self._password.close()
+        self._password = password
 
 
 class _Given:
-    """The password of one call, which is wiped after it, or else that of the archive."""
+    """A password as it was given: bytes or another buffer, copied into a `Secret`, or nothing.
 
-    def __init__(self, own: Secret | None, default: Secret | None) -> None:
-        self._own = own
-        self._default = default
+    What is wrong with it is said later, when no frame on the way to the caller shows it any more.
+    """
 
-    def __enter__(self) -> Secret | None:
-        return self._own or self._default
+    def __init__(self, value: Buffer | None) -> None:
+        self._wrong = ""
+        self._secret: Secret | None = None
+        if isinstance(cast("object", value), str):
+            self._wrong = "pwd: expected bytes, got str"  # as pyzipper
+        elif value is not None and memoryview(value).nbytes:
+            self._secret = Secret(value)
 
-    def __exit__(self, *_: object) -> None:
-        if self._own is not None:
-            self._own.close()
+    def secret(self) -> Secret | None:
+        """Return it, for the caller to close. Raises `TypeError` for text."""
+        if self._wrong:
+            raise TypeError(self._wrong)
+        return self._secret
 
-
-def _secret(pwd: Buffer | None) -> Secret | None:
-    """Return a copy of a password, bytes or another buffer; raises `TypeError` for text, as pyzipper does."""
-    if pwd is None:
-        return None
-    if isinstance(cast("object", pwd), str):
-        message = "pwd: expected bytes, got str"
-        raise TypeError(message)
-    return Secret(pwd) if memoryview(pwd).nbytes else None
+    @contextmanager
+    def or_else(self, default: Secret | None) -> Generator[Secret | None]:
+        """Give it for one block, and wipe it; `default` where none was given, which stays."""
+        own = self.secret()
+        try:
+            yield default if own is None else own
+        finally:
+            if own is not None:
+                own.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 from strongroom.compat.pyzipper.errors import BadZipFile, WrongPassword, translated
@@ -25,8 +26,9 @@ class Reading:
     """
 
     def __init__(self, file: str | BinaryIO, *, legacy: bool) -> None:
-        if not isinstance(file, str) and not file.seekable():
-            message = "the archive is read from a stream that cannot seek"
+        pipe = stat.S_ISFIFO(os.stat(file).st_mode) if isinstance(file, str) else not file.seekable()
+        if pipe:  # it is opened again for each password
+            message = "the archive is read from what cannot seek"
             raise io.UnsupportedOperation(message)
         self._file = file
         self._legacy = legacy
