@@ -68,7 +68,7 @@ def detect(source: Source, path: object) -> Format:
     row = next(row for row in FORMATS.values() if row.from_end)
     tail = max(source.size - _TAIL, 0)
     if not any(mark in read(source, tail, source.size - tail) for mark in row.magic):
-        message = f"it is {'no archive' if source.size else 'empty'}: there is neither a ZIP, nor a 7z, nor age in it"
+        message = f"it is {'' if source.size else 'empty, and '}no archive: neither a ZIP, nor a 7z, nor age is in it"
         error = FormatError(message)
         error.add_note("check the name: an archive mostly ends in .zip, .7z or .age")
         raise error
