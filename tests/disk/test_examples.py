@@ -13,6 +13,7 @@ from tests.disk.image import ROOT, SIZE, disk, found
 from tests.proof import Tried, for_proof_alone
 
 RECORDS: Final = 20_000
+ADRS: Final = ROOT / "docs/adr"
 Times = Callable[[int, int], int]
 
 
@@ -36,6 +37,11 @@ def made_up() -> list[bytes]:
     return [*rows, *(image[place : place + 32] for place in range(1000, len(image) - 32, len(image) // 20))]
 
 
+def lines_of_adrs() -> list[bytes]:
+    """Lines of the folder that `one_liners` is given, which lies on another disk."""
+    return [line for path in ADRS.iterdir() for line in path.read_bytes().splitlines()[4:6] if len(line) > 40]
+
+
 DEMO: Final = f"""
 from pathlib import Path
 from examples import demo
@@ -48,18 +54,27 @@ EXAMPLES: Final = {
     "fernet_zip": script("fernet_zip", b"for the second password only", b"for whoever opens the archive"),
     "ram_fernet_zip": script("ram_fernet_zip", b"for the second password only", b"id,dose\n1,0.5\n2,0.25\n"),
     "ram_fernet_7z": script("ram_fernet_7z", b"for the second password", bytes(range(256))),
+    "pandas_tables": script("pandas_tables", b"1,Ada,0.5", b"2,Zo\xc3\xab,0.25"),
+    "polars_tables": script("polars_tables", b"1,Ada,0.5", b"2,Zo\xc3\xab,0.25"),
+    "arrow_dataset": script("arrow_dataset", b"Cardiology", b"Oncology"),
+    "duckdb_tables": script("duckdb_tables", b"Cardiology", b"id,ward\n0,Cardiology\n1,Oncology"),
+    "sqlite_database": script("sqlite_database", b"SQLite format 3\0", b"CREATE TABLE patient"),
+    "figures": script("figures", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"<svg xmlns:xlink=", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+    "one_liners": Example(("-m", "examples.one_liners", str(ADRS)), lines_of_adrs),
     "dask_partitions": Example(
         ("-m", "examples.dask_partitions", "sealed", "--records", "60000", "--partitions", "12", "--kill"),
         lambda: (b"patient ", b"Cardiology"),
         heavy=True,
     ),
 }
+APART: Final = {"__init__", "records", "postgres_dump"}
+"""What is no example, and what needs a server: `tests/examples/test_postgres.py` has that."""
 NOTHING: Final = "no plaintext on the raw disk"
 
 
 def test_every_example_is_tried() -> None:
     """Who adds an example says here what it seals."""
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} - {"__init__", "records"} == set(EXAMPLES)
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} - APART == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
