@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +13,30 @@ from tests.faults.striking import Scene
 from tests.mounts import FILE_SYSTEMS, FileSystem, mounted
 
 SIZE = 40 << 20
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In `make test` each job meets each fault on one file system, in turn; in `make proof` on all of them."""
+    if config.getoption("--proof"):
+        return
+    turn = Counter[str]()
+    left_out = []
+    for item in items:
+        given: dict[str, object] = item.callspec.params if isinstance(item, pytest.Function) and _in_turn(item) else {}
+        if given:
+            place = FILE_SYSTEMS.index(cast("FileSystem", given["kind"])) + list(JOBS).index(str(given["scene"]))
+            test = item.name.split("[")[0]
+            turn.setdefault(test, len(turn))
+            if (place + turn[test]) % len(FILE_SYSTEMS):
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        chosen = set(left_out)
+        items[:] = [item for item in items if item not in chosen]
+
+
+def _in_turn(item: pytest.Function) -> bool:
+    return hasattr(item, "callspec") and {"kind", "scene"} <= item.callspec.params.keys()
 
 
 @pytest.fixture(scope="session")

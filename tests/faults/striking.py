@@ -30,6 +30,9 @@ CALLS: Final = (
 FAULTS: Final = ("error=ENOSPC", "error=EIO", "error=EINTR", "signal=KILL")
 """What strace does instead of a call, in its words."""
 
+STOPPED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+"""How the command line ends once it has cleaned up after a signal."""
+
 UNCONFIRMED: Final = ("the disk did not confirm its name", "its receipt is not")
 """What is said where the new file is in place, and something else is not as it should be."""
 
@@ -86,8 +89,8 @@ class Scene:
             assert self._others(after) == self._others(before)
             state = "new"
         if not killed:
-            assert ended.code in (0, FAILED), ended
-            assert ended.code == FAILED or state == "new"
+            assert ended.code in (0, FAILED, *STOPPED), ended
+            assert ended.code != 0 or state == "new"
             if ended.code == FAILED:
                 assert "strongroom: error: " in ended.said
                 assert state == "old" or any(words in ended.said for words in UNCONFIRMED), ended
