@@ -199,21 +199,23 @@ def test_descriptors() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_utf8_names(name: str) -> None:
     """With flag bit 11 a name is UTF-8."""
-    assert extras.decode_name(name.encode(), spec.UTF8, {}, 0) == name.replace("\\", "/")
+    assert extras.decode_name(name.encode(), spec.UTF8, {}, 0, unix=False) == name.replace("\\", "/")
+    assert extras.decode_name(name.encode(), spec.UTF8, {}, 0, unix=True) == name
 
 
 def test_other_names() -> None:
     """Without it a name is CP437, unless a Unicode Path record belongs to it."""
     raw = "Zo\x89.txt".encode("latin-1")
-    assert extras.decode_name(raw, 0, {}, 0) == "Zoë.txt"
+    assert extras.decode_name(raw, 0, {}, 0, unix=False) == "Zoë.txt"
     path = struct.pack("<BI", 1, zlib.crc32(raw)) + "Zoé.txt".encode()
-    assert extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: path}, 0) == "Zoé.txt"
-    assert extras.decode_name(b"other", 0, {extras.UNICODE_PATH_ID: path}, 0) == "other"
-    assert extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: b"\x02" + path[1:]}, 0) == "Zoë.txt"
+    assert extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: path}, 0, unix=False) == "Zoé.txt"
+    assert extras.decode_name(b"other", 0, {extras.UNICODE_PATH_ID: path}, 0, unix=False) == "other"
     with pytest.raises(FormatError):
-        extras.decode_name(b"\xff", spec.UTF8, {}, 0)
+        extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: b"\x02" + path[1:]}, 0, unix=False)
     with pytest.raises(FormatError):
-        extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: path[:5] + b"\xff"}, 0)
+        extras.decode_name(b"\xff", spec.UTF8, {}, 0, unix=True)
+    with pytest.raises(FormatError):
+        extras.decode_name(raw, 0, {extras.UNICODE_PATH_ID: path[:5] + b"\xff"}, 0, unix=True)
 
 
 seconds = st.datetimes(datetime(1980, 1, 1), datetime(2107, 12, 31, 23, 59, 59)).map(  # noqa: DTZ001
