@@ -31,6 +31,7 @@ VERBS: Final = (
     "extract",
     "verify",
     "inspect",
+    "convert",
     "rekey",
     "keygen",
     "passphrase",

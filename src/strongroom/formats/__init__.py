@@ -267,6 +267,11 @@ class Format(NamedTuple):
         """What the key of the format's manifest is derived with, beside password and salt."""
         return f"strongroom manifest 1 {self.name}"
 
+    @property
+    def outermost(self) -> Format:
+        """The format that takes such a file for one whole, whatever is inside it."""
+        return next(row for row in FORMATS.values() if row.module == self.module and not row.inside)
+
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""
         if self.inside:

@@ -6,14 +6,15 @@ import io
 from typing import TYPE_CHECKING, Final, Literal, overload
 from weakref import WeakSet
 
-from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, WrongKeyError
+from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
 from strongroom.extract import extract
 from strongroom.flow import as_bytes, ordered_map
 from strongroom.limits import MIB
 from strongroom.memory.huge import back_with_huge_pages
 from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
 from strongroom.room.files import EntryReader, check_memory, no_memory
-from strongroom.room.staging import load
+from strongroom.room.staging import copy, load
+from strongroom.source import JoinedSource, read
 
 if TYPE_CHECKING:
     import os
@@ -21,19 +22,25 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from strongroom.formats import Entry, Reader, ReaderOptions
+    from strongroom.formats import Entry, Format, Reader, ReaderOptions
     from strongroom.fs.ram import RamFS
     from strongroom.layers import Layer
+    from strongroom.room.writing import WriteRoom
     from strongroom.source import Source
 
+_ARMOR: Final = b"-----BEGIN"
+_HEAD: Final = 4096  # may be blank in front of armor
 _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
 
 
 class ReadRoom(Room):
     """An archive that is open for reading, made by `open`."""
 
-    def __init__(self, reader: Reader, source: Source, options: ReaderOptions, progress: Progress | None) -> None:
+    def __init__(
+        self, row: Format, reader: Reader, source: Source, options: ReaderOptions, progress: Progress | None
+    ) -> None:
         super().__init__()
+        self._row = row
         self._reader = reader
         self._source = source
         self._options = options
@@ -41,6 +48,17 @@ class ReadRoom(Room):
         self._by_name = {entry.name: entry for entry in reader.entries}
         self._files: WeakSet[EntryReader] = WeakSet()
         self._closed = False
+
+    @property
+    def format(self) -> str:
+        """The name of the archive's format."""
+        return self._row.name
+
+    @property
+    def armored(self) -> bool:
+        """Whether the archive is text."""
+        head = read(self._source, 0, min(self._source.size, _HEAD))
+        return self._row.keys and head.lstrip().startswith(_ARMOR)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -166,6 +184,32 @@ class ReadRoom(Room):
             ram.close()
             raise
         return ram
+
+    def copy_to(self, room: WriteRoom) -> None:
+        """Write all entries into `room`, an archive that is being sealed, with their names, times and permissions.
+
+        The whole archive is verified before the first byte goes there, and whatever changed since is noticed when it is
+        read. Symlinks are reported and left out. It takes constant memory; `progress` of this Room is told of the
+        verifying, and that of `room` of the writing.
+
+        Raises what `verify` would report, and as `WriteRoom.write`.
+        """
+        self._check_open()
+        self._check_all(Meter(self._progress, _total(self.entries)))
+        copy(self._reader, self.entries, room)
+
+    def check_replaceable(self) -> None:
+        """Raise `UnsupportedError` where an archive written anew would lack something of what the file has now."""
+        what = None
+        if isinstance(self._source, JoinedSource):
+            what = "is cut into volumes"
+        elif not read(self._source, 0, min(self._source.size, _HEAD)).lstrip().startswith(self._row.magic):
+            what = "has a program in front"
+        elif links := [entry.name for entry in self.entries if entry.kind == "symlink"]:
+            what = f"has symlinks ({links[0]!r})"
+        if what is not None:
+            message = f"the archive {what}, which would be lost, and is not replaced"
+            raise UnsupportedError(message)
 
     def close(self) -> None:
         """Close the archive and the files that `open` gave, and wipe the password."""
