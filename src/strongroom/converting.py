@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO, Unpack, cast
 
-from strongroom.formats import FORMATS
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret
 from strongroom.room import OpenOptions, create
@@ -130,7 +128,7 @@ def rekey(
             password=keys.new(same=False),
             recipients=keys.recipients,
             format=old.format,
-            compression=_method(old),
+            compression=old.compression,
             overwrite=overwrite or target is None,
             verify=verify,
             armor=old.armored if armor is None else armor,
@@ -194,15 +192,6 @@ def _copy(old: ReadRoom, new: WriteRoom) -> tuple[Entry, ...]:
         new.expect(sum(entry.size for entry in old))
         old.copy_to(new)
     return new.entries
-
-
-def _method(room: ReadRoom) -> str | None:
-    """Return how most of the data is compressed, if the format is written so."""
-    sizes: Counter[str] = Counter()
-    for entry in room:
-        if entry.method in FORMATS[room.format].compressions:
-            sizes[entry.method] += entry.packed_size
-    return max(sizes, key=lambda name: sizes[name], default=None)
 
 
 def _where(

@@ -33,6 +33,8 @@ VERBS: Final = (
     "inspect",
     "convert",
     "rekey",
+    "edit",
+    "run",
     "keygen",
     "passphrase",
     "doctor",

@@ -43,7 +43,7 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.hide()
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show how far the work is."""
@@ -53,7 +53,7 @@ class Bar:
         if done < self._done:
             self._doing = self._then.pop(0) if self._then else self._doing
             self._measured.clear()
-            self._stop()
+            self.hide()
         self._done = done
         if not self._measured:
             self._measured.append((now, done))
@@ -89,7 +89,8 @@ class Bar:
         rich.start()
         return rich
 
-    def _stop(self) -> None:
+    def hide(self) -> None:
+        """Take the bar away until there is something to show again."""
         if self._rich is not None:
             self._rich.stop()
             self._rich = None

@@ -317,6 +317,10 @@ class Format(NamedTuple):
         """Return the text of an identity that `generate` made."""
         return cast("Secret", self._load("identities").encode(identity))
 
+    def recipient_count(self, source: Source, limits: Limits) -> int:
+        """Return how many recipients an archive has: none, where it takes a password."""
+        return cast("int", self._load("inspect").recipient_count(source, limits)) if self.keys else 0
+
     def is_behind_program(self, source: Source) -> bool:
         """Whether `source`, which is a program, has such an archive behind it."""
         return self.behind_program and self._load("directory").find(source) is not None

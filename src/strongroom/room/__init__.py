@@ -213,7 +213,8 @@ def open(
         reader = row.reader(source, options)
         if guard is not None:
             guard.demand()
-        return ReadRoom(row, reader, source, options._replace(identities=()), progress)
+        openers = tuple(identity.recipient for identity in own)
+        return ReadRoom(row, reader, source, options._replace(identities=()), progress, openers)
     except BaseException:
         if guard is not None:
             guard.close()

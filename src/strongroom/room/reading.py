@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal, overload
 from weakref import WeakSet
 
@@ -18,13 +19,15 @@ from strongroom.source import JoinedSource, read
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
     from strongroom.formats import Entry, Format, Reader, ReaderOptions
     from strongroom.fs.ram import RamFS
     from strongroom.layers import Layer
+    from strongroom.room import CreateOptions
+    from strongroom.room.staging import Item
     from strongroom.room.writing import WriteRoom
     from strongroom.source import Source
 
@@ -36,10 +39,17 @@ _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
 class ReadRoom(Room):
     """An archive that is open for reading, made by `open`."""
 
-    def __init__(
-        self, row: Format, reader: Reader, source: Source, options: ReaderOptions, progress: Progress | None
+    def __init__(  # noqa: PLR0917 - `open` makes it, and rereading
+        self,
+        row: Format,
+        reader: Reader,
+        source: Source,
+        options: ReaderOptions,
+        progress: Progress | None,
+        openers: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
+        self._openers = openers
         self._row = row
         self._reader = reader
         self._source = source
@@ -185,18 +195,44 @@ class ReadRoom(Room):
             raise
         return ram
 
-    def copy_to(self, room: WriteRoom) -> None:
+    def copy_to(self, room: WriteRoom, instead: Mapping[str, Item] | None = None) -> None:
         """Write all entries into `room`, an archive that is being sealed, with their names, times and permissions.
 
         The whole archive is verified before the first byte goes there, and whatever changed since is noticed when it is
-        read. Symlinks are reported and left out. It takes constant memory; `progress` of this Room is told of the
-        verifying, and that of `room` of the writing.
+        read. Symlinks are reported and left out; entries that `instead` has are taken from there. It takes constant
+        memory; `progress` of this Room is told of the verifying, and that of `room` of the writing.
 
         Raises what `verify` would report, and as `WriteRoom.write`.
         """
         self._check_open()
         self._check_all(Meter(self._progress, _total(self.entries)))
-        copy(self._reader, self.entries, room)
+        copy(self._reader, self.entries, room, instead or {})
+
+    @property
+    def compression(self) -> str | None:
+        """How most of the data is compressed, if the format is written so: the name of a method."""
+        sizes: Counter[str] = Counter()
+        for entry in self.entries:
+            if entry.method in self._row.compressions:
+                sizes[entry.method] += entry.packed_size
+        return max(sizes, key=lambda name: sizes[name], default=None)
+
+    def as_sealed(self) -> CreateOptions:
+        """Return the options of `create` that seal an archive as this one is. The password is this Room's own.
+
+        Raises `UnsupportedError` where that is not known: other recipients than the one who opened it, or none at all.
+        """
+        options: CreateOptions = {"format": self.format, "compression": self.compression, "armor": self.armored}
+        count = self._row.recipient_count(self._source, self._options.limits)
+        if count:
+            if (count, len(self._openers)) != (1, 1):
+                message = f"the archive has {count} recipients, and who they are does not stand in it"
+                raise UnsupportedError(message, option="recipient")
+            return {**options, "recipients": self._openers}
+        if self._options.password is None:
+            message = "the archive is not encrypted, so that there is no password to seal it with again"
+            raise UnsupportedError(message)
+        return {**options, "password": self._options.password}
 
     def check_replaceable(self) -> None:
         """Raise `UnsupportedError` where an archive written anew would lack something of what the file has now."""

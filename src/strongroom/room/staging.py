@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from strongroom.errors import StrongroomWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from strongroom.flow import Readable
@@ -95,9 +95,12 @@ def load(reader: Reader, entries: Iterable[Entry], ram: RamFS, tick: Callable[[i
         ram.set_modified(path, modified)
 
 
-def copy(reader: Reader, entries: Iterable[Entry], room: WriteRoom) -> None:
+def copy(reader: Reader, entries: Iterable[Entry], room: WriteRoom, instead: Mapping[str, Item]) -> None:
     """Write `entries`, which have been verified, into `room`. See `ReadRoom.copy_to`."""
     for entry in _without_links(entries, "copied"):
+        if entry.name in instead:
+            room.add(instead[entry.name])
+            continue
         folder = entry.kind == "directory"
         mode = entry.mode if entry.mode is not None else _FOLDER_MODE if folder else _FILE_MODE
         if folder:
