@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from strongroom.room import ReadRoom
     from strongroom.source import LocalFile
 
+_DOING: Final = ("checking", "checking again", "sealing", "verifying")
 _EPILOG: Final = """\b
 Example:  EDITOR=nano strongroom edit case-42.zip notes.txt
 """
@@ -60,9 +61,12 @@ def command(
     replaced when the new one is complete. It stays as it was where you changed nothing, where the editor fails or is
     killed, and after any error. An ENTRY need not be named where there is only one.
     """
-    again = Again(recipients, armor, verify, quiet)
+    again = Again(recipients, armor)
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with held(archive) as mine, opened(archive, reading, lambda room: _chosen(room, name), quiet=quiet) as (room, bar):
+    with (
+        held(archive) as mine,
+        opened(archive, reading, lambda room: _chosen(room, name), *_DOING, quiet=quiet) as (room, bar),
+    ):
         entry = _chosen(room, name)
         options = again.options(room)
         folder_name, _, file_name = entry.name.rpartition("/")
@@ -81,7 +85,7 @@ def command(
                 if not quiet:
                     say(f"{archive} is as it was: nothing changed")
                 return
-            with sealed_again(mine, options, again) as new:
+            with sealed_again(mine, options, bar, verify=verify) as new:
                 new.expect(sum(other.size for other in room if other.name != entry.name) + item.size)
                 room.copy_to(new, {entry.name: item})
     if not quiet:
@@ -123,4 +127,4 @@ def _same(item: LocalFile, room: ReadRoom) -> bool:
     if item.size != room.entry(item.name).size:
         return False
     with item.open() as file:
-        return all(file.read(len(chunk)) == chunk for chunk in room.chunks(item.name))
+        return all(memoryview(file.read(len(chunk))) == chunk for chunk in room.chunks(item.name))

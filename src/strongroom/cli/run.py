@@ -24,6 +24,7 @@ from strongroom.cli.units import count, size
 if TYPE_CHECKING:
     from strongroom.room import ReadRoom
 
+_DOING: Final = ("checking", "sealing", "verifying")
 _SIGNALLED: Final = 128
 _EPILOG: Final = """\b
 Examples:
@@ -65,7 +66,7 @@ def command(
     complete, or stays as it was: where nothing changed, where a signal ended COMMAND, and after any error. The exit
     code is COMMAND's.
     """
-    again = Again(recipients, armor, verify, quiet)
+    again = Again(recipients, armor)
     if discard and (if_ok or verify or recipients):
         message = "with --discard nothing is sealed again"
         raise Misuse(message)
@@ -73,7 +74,10 @@ def command(
     def check(room: ReadRoom) -> None:
         bound(reading.limits, room)
 
-    with held(archive) as mine, opened(archive, reading, check, quiet=quiet) as (room, bar):
+    with (
+        held(archive) as mine,
+        opened(archive, reading, check, "checking", "sealing", "verifying", quiet=quiet) as (room, bar),
+    ):
         options = None if discard else again.options(room)
         with PrivateFolder(words, bound(reading.limits, room)) as folder:
             room.extract(folder.path)
@@ -89,7 +93,7 @@ def command(
                     say(f"{archive} is as it was: nothing changed")
             else:
                 items = list(items_in(folder.path, room))
-                with sealed_again(mine, options, again) as new:
+                with sealed_again(mine, options, bar, verify=verify) as new:
                     new.expect(sum(item.size for item in items))
                     for item in items:
                         new.add(item)

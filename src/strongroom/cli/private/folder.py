@@ -75,6 +75,7 @@ class PrivateFolder:
         with _Foreground(), interrupts_left_to_child():
             self._channel.send(b"\1")
             answer = json.loads(self._wait() or b"{}")
+        self._check_memory()  # writes that failed for want of it leave half a file, and may have gone unnoticed
         if number := answer.get("errno"):
             message = f"the command {self._words[0]!r} cannot be run: {os.strerror(number)}"
             raise Failure(message, hint="check its name; the archive is as it was")

@@ -116,7 +116,7 @@ def _restore(limit: int, interrupt: signal.Handlers) -> None:
         signal.signal(number, interrupt)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(ValueError):  # a lower one that is there stays
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit + _SLACK, limit + _SLACK))
     _libc.prctl(_CAPBSET_DROP, _SYS_ADMIN, 0, 0, 0)  # which only root has
     _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
 

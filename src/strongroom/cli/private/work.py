@@ -34,8 +34,6 @@ class Again(NamedTuple):
 
     recipients: Recipients
     armor: bool
-    verify: bool
-    quiet: bool
 
     def options(self, room: ReadRoom) -> CreateOptions:
         """Return the options of `create`. Raises `Failure` where it is not known with what keys, before any work."""
@@ -95,10 +93,10 @@ def held(archive: str) -> Generator[Held]:
 
 @contextmanager
 def opened(
-    archive: str, reading: ReadingOptions, check: Callable[[ReadRoom], object], *, quiet: bool
+    archive: str, reading: ReadingOptions, check: Callable[[ReadRoom], object], *doing: str, quiet: bool
 ) -> Generator[tuple[ReadRoom, Bar]]:
-    """Open an archive to work on, with the bar that shows its progress, to be hidden while others use the screen."""
-    with Bar("checking", quiet=quiet) as bar, open_archive(archive, reading, bar, check) as room:
+    """Open an archive to work on, with the bar for all that is to do, to be hidden while others use the screen."""
+    with Bar(*doing, quiet=quiet) as bar, open_archive(archive, reading, bar, check) as room:
         yield room, bar
 
 
@@ -113,17 +111,16 @@ def bound(limits: Limits, room: ReadRoom) -> int:
 
 
 @contextmanager
-def sealed_again(held: Held, options: CreateOptions, again: Again) -> Generator[WriteRoom]:
+def sealed_again(held: Held, options: CreateOptions, bar: Bar, *, verify: bool) -> Generator[WriteRoom]:
     """Give the new archive, which takes the place of the old one at the end of the block."""
-    with Bar("sealing", "verifying", quiet=again.quiet) as bar:
-        finishing: CreateOptions = {**options, "overwrite": True, "verify": again.verify, "progress": bar}
-        try:
-            with strongroom.create(held.archive, **finishing) as room:
-                yield room
-                held.check()
-        except ValueError as error:  # how the library refuses names that no archive can have
-            message = f"{error}; the archive is as it was"
-            raise Failure(message, hint="what was made in the folder is lost") from error
+    finishing: CreateOptions = {**options, "overwrite": True, "verify": verify, "progress": bar}
+    try:
+        with strongroom.create(held.archive, **finishing) as room:
+            yield room
+            held.check()
+    except ValueError as error:  # how the library refuses names that no archive can have
+        message = f"{error}; the archive is as it was"
+        raise Failure(message, hint="what was made in the folder is lost") from error
 
 
 def items_in(folder: str, room: ReadRoom) -> Iterator[LocalFile]:
