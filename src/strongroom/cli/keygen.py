@@ -15,12 +15,10 @@ from strongroom.cli.options import PATH, SETTINGS, STDIO, identity_option, json_
 from strongroom.cli.passwords import password_for_sealing
 from strongroom.cli.reading import with_identities
 from strongroom.cli.target import check_target
-from strongroom.output import FileOutput
+from strongroom.output import FileOutput, put
 from strongroom.room.keygen import NewIdentity, recipients_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from strongroom.cli.passwords import PasswordOptions
 
 _STDOUT: Final = 1
@@ -85,7 +83,7 @@ def command(
             for piece in pieces:
                 data_bytes(piece)
         else:
-            _save(pieces, str(output))
+            put(FileOutput(str(output)), pieces)
         recipient = identity.recipient
     if as_json:
         data_json({"ok": True, "identity": output, "recipient": recipient, "post_quantum": not classic})
@@ -108,14 +106,3 @@ def _show(password: PasswordOptions, *, alone: bool, as_json: bool) -> None:
         data_json({"ok": True, "recipients": found})
     for recipient in found if not as_json else ():
         data(recipient)
-
-
-def _save(pieces: Iterator[bytes | memoryview], path: str) -> None:
-    output = FileOutput(path)
-    try:
-        output.write(pieces)
-        output.finish()
-        output.publish()
-    except BaseException:
-        output.discard()
-        raise
