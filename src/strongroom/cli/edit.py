@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _DOING: Final = ("checking", "checking again", "sealing", "verifying")
 _EPILOG: Final = """\b
-Example:  EDITOR=nano strongroom edit case-42.zip notes.txt
+Example:  strongroom edit case-42.zip notes.txt
 """
 
 
