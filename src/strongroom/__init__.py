@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would double the time that this takes
 if TYPE_CHECKING:
+    from strongroom.converting import convert, rekey
     from strongroom.errors import (
         EntryNotFoundError,
         FormatError,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from strongroom.memory.process import harden
     from strongroom.memory.report import ProtectionReport
     from strongroom.memory.secret import Secret, SecretBuffer
-    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, rekey, seal, unseal
+    from strongroom.room import Finding, ReadRoom, Report, Room, WriteRoom, create, open, seal, unseal
 
 __all__ = [
     "AgeLayer",
@@ -57,6 +58,7 @@ __all__ = [
     "UnsupportedError",
     "WriteRoom",
     "WrongKeyError",
+    "convert",
     "create",
     "harden",
     "inspect",
@@ -78,11 +80,11 @@ _HOMES = {
     "RecipeLayer": "layers.recipe",
     "Secret": "memory.secret",
     "SecretBuffer": "memory.secret",
+    "convert": "converting",
     "harden": "memory.process",
     "inspect": "inspection",
-} | dict.fromkeys(
-    ("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"), "room"
-)
+    "rekey": "converting",
+} | dict.fromkeys(("Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"), "room")
 
 
 def __getattr__(name: str) -> object:

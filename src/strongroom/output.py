@@ -47,21 +47,15 @@ Piece = bytes | bytearray | memoryview | Patch
 """What a writer gives: bytes that follow the last ones, or a Patch. Valid until the next piece is asked for."""
 
 
-class Output(Protocol):
-    """Where the pieces of an archive go: `write`, `finish`, `publish` in this order, or `discard` at any time."""
-
-    patchable: bool
+class Whole(Protocol):
+    """What appears whole or not at all: `write`, `finish`, `publish` in this order, or `discard` at any time."""
 
     def write(self, pieces: Iterable[Piece]) -> None:
         """Take the pieces in order."""
         ...
 
     def finish(self) -> None:
-        """Bring everything to the disk."""
-        ...
-
-    def reread(self) -> Source:
-        """Give what the disk now holds, past the page cache, between `finish` and `publish`."""
+        """Bring everything to the disk, or where else it is kept."""
         ...
 
     def publish(self) -> None:
@@ -71,6 +65,26 @@ class Output(Protocol):
     def discard(self) -> None:
         """Leave no trace; does nothing after `publish`."""
         ...
+
+
+class Output(Whole, Protocol):
+    """Where the pieces of an archive go; those that are `patchable` take a Patch."""
+
+    patchable: bool
+
+    def reread(self) -> Source:
+        """Give what the disk now holds, past the page cache, between `finish` and `publish`."""
+        ...
+
+
+def put(output: Whole, pieces: Iterable[Piece]) -> None:
+    """Write all `pieces`, and have the output appear; whatever goes wrong leaves no trace."""
+    try:
+        output.write(pieces)
+        output.finish()
+        output.publish()
+    finally:
+        output.discard()  # which does nothing to what was published
 
 
 def create_beneath(name: str, folder: int, mode: int = 0o600) -> int:

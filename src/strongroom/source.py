@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from strongroom.errors import FormatError, LimitError, StrongroomWarning, TruncatedError
 from strongroom.flow import CHUNK
@@ -215,6 +215,8 @@ def _open_regular(path: str) -> int:
 def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Source:
     """Open a path or a binary stream; a pipe, named or not, is first read whole, within `limits.memory_size`.
 
+    A `Source` is taken over as it is.
+
     With the path of a `.7z.001`, the volumes that stand beside it are opened as well.
 
     Raises `OSError` where the file cannot be opened, `TypeError` where `path` is neither.
@@ -232,6 +234,8 @@ def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Sour
             raise OSError(number, os.strerror(number), os.fspath(path))  # devices may have no end
         with os.fdopen(descriptor, "rb") as pipe:
             return MemorySource(pipe, limits)
+    if hasattr(path, "read_into"):
+        return cast("Source", path)  # not in the signature, since `open` and its kind hand theirs on
     if not hasattr(path, "read"):
         message = f"an archive is a path or a binary stream, not {type(path).__name__}"
         raise TypeError(message)

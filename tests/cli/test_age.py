@@ -184,7 +184,7 @@ def test_rekey_leaves_what_is_damaged(desk: Desk, keys: str) -> None:
     assert (desk.folder / "a.zip.age").read_bytes() == damaged
     assert desk.names() == before
     desk.seal("a.zip", "x")
-    assert desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip").failure[0] == 1
+    assert desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip").failure[0] == 2
 
 
 def test_a_secret_key_as_an_argument_is_not_shown(desk: Desk, keys: str) -> None:
@@ -212,11 +212,8 @@ def test_a_secret_key_as_an_argument_is_not_shown(desk: Desk, keys: str) -> None
 
 
 def test_the_archive_is_not_blamed_for_others(desk: Desk, keys: str) -> None:
-    """Neither for a format that is not rekeyed, nor for keys that age does not use."""
+    """For keys that age does not use."""
     desk.put("x", b"data")
-    desk.seal("a.zip", "x")
-    done = desk.run("rekey", "--password-file", "pw", "-r", keys, "a.zip")
-    assert (done.failure[0], "only age files" in done.err) == (1, True)
     for name, kind in (("ec", "ecdsa"), ("ed", "ed25519")):
         folder = desk.folder / name
         subprocess.run([tool("ssh-keygen"), "-q", "-t", kind, "-N", "", "-f", folder], check=True)
@@ -352,3 +349,28 @@ def test_keygen_quietly(desk: Desk) -> None:
     """Nothing is said beside the key."""
     done = desk.run("keygen", "-q", "-o", "key.txt")
     assert (done.code, done.out, done.err) == (0, b"", "")
+
+
+def test_the_recipient_of_an_identity(desk: Desk, keys: str) -> None:
+    """As age-keygen -y prints it; also of sealed identities and SSH keys, and nothing is made."""
+    made(desk, "pq.txt")
+    sealed = made(desk, "sealed.txt", "--password-file", "pw")
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", desk.folder / "ed"], check=True)
+    public = " ".join((desk.folder / "ed.pub").read_text().split()[:2])
+    before = desk.names()
+    age = subprocess.run([tool("age-keygen"), "-y", desk.folder / "key.txt"], check=True, capture_output=True)
+    done = desk.run("keygen", "--recipient", "-i", "key.txt", "-i", "ed")
+    assert done.out.decode().splitlines() == [keys, public]
+    assert age.stdout.decode().strip() == keys
+    assert desk.run("keygen", "-y", "-i", "sealed.txt", "--password-file", "pw").out.decode().strip() == sealed
+    assert json.loads(desk.run("keygen", "-y", "-i", "key.txt", "--json").out)["recipients"] == [keys]
+    for arguments, code in (
+        (["-y"], 2),
+        (["-i", "key.txt"], 2),
+        (["-y", "-i", "key.txt", "-o", "new"], 2),
+        (["-y", "-i", "ed.pub"], 2),
+        (["-y", "-i", "none"], 1),
+        (["-y", "-i", "sealed.txt", "--password-file", "key.txt"], 3),
+    ):
+        assert desk.run("keygen", *arguments).failure[0] == code, arguments
+    assert desk.names() == before

@@ -238,6 +238,11 @@ def public_keys(recipient: str, key: Secret) -> bytes:
         room.write("a", b"1")
     strongroom.rekey("a.zip.age", "b.zip.age", identities=[key], new_password="text", verify=True)
     strongroom.rekey("a.zip.age", identities=[key], new_password=lambda: Secret("text"))
+    made = strongroom.convert(
+        "a.zip.age", "a.7z", identities=[key], new_password="text", compression="store", level=None
+    )
+    assert made[0].encrypted
+    strongroom.convert("old.zip", "new.zip", password="text", legacy=True, new_format="zip", limits=strongroom.Limits())
     strongroom.seal(b"data", "n.txt.age", recipients=[recipient])
     strongroom.rekey("a.zip.age", identities=[Path("key.txt")], ask=lambda _: Secret("text"), recipients=[recipient])
     with strongroom.open("a.zip.age", identities=["AGE-SECRET-KEY-1", key, Path("key.txt")], streaming=True) as read:

@@ -34,6 +34,7 @@ ORDER = [
     "layers",
     "fs/sealed",
     "room",
+    "converting",
     "inspection",
     "aio",
     "compat",

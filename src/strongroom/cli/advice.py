@@ -64,11 +64,11 @@ def for_system(failure: BaseException | None) -> str | None:
 
 def for_failure(failure: StrongroomError, verb: str | None, archive: str | None) -> str | None:
     """Say what can be done about an error of the library, which `verb` had with `archive`."""
-    sealing = verb == "seal"
+    sealing = verb in ("seal", "convert", "rekey")
     match failure:
         case OutputExistsError() if verb == "keygen":
             return "an identity is never replaced, since what is sealed to it would be lost: choose another name"
-        case OutputExistsError() if sealing or verb == "rekey":
+        case OutputExistsError() if sealing:
             return "--overwrite replaces it, once the new archive is complete"
         case OutputExistsError():
             return "existing files are never replaced: choose another folder"
@@ -86,7 +86,7 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return (
                 "capitals, spaces and the keyboard's layout count, and in a password file all but a newline at its end"
             )
-        case TamperedError() if sealing:
+        case TamperedError() if verb == "seal":
             return "that disk cannot be relied on: seal to another one; no archive was made"
         case TamperedError() if notes := getattr(failure, "__notes__", None):
             return str(notes[0])

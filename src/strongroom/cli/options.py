@@ -26,6 +26,7 @@ SETTINGS: Final[dict[str, object]] = {"help_option_names": ["-h", "--help"], "ma
 ARCHIVE: Final = "strongroom.archive"  # in a context's meta, so that errors can name it
 JSON: Final = "strongroom.json"  # whether errors are to be reported as JSON too
 STDIO: Final = "-"
+_METHODS: Final = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.compressions))
 _DESCRIPTOR: Final = click.IntRange(min=0, max=(1 << 31) - 1)
 
 
@@ -120,19 +121,22 @@ def password_options(verb: Verb) -> Verb:
     return with_password
 
 
+identity_option = click.option(
+    "-i",
+    "--identity",
+    "identities",
+    type=PATH,
+    metavar="FILE",
+    multiple=True,
+    help="age: the secret keys in FILE, of age or SSH; - is standard input. Can be repeated. If FILE has a passphrase,"
+    " the options for passwords are for that.",
+)
+
+
 def opening_options(verb: Verb) -> Verb:
     """Add what opens an archive: a password or identities, and its format; `verb` gets `password` and `format_name`."""
 
-    @click.option(
-        "-i",
-        "--identity",
-        "identities",
-        type=PATH,
-        metavar="FILE",
-        multiple=True,
-        help="age: open it with the secret keys in FILE, of age or SSH; - is standard input. Can be repeated. If FILE"
-        " has a passphrase, the options for passwords are for that.",
-    )
+    @identity_option
     @click.option(
         "--format",
         "format_name",
@@ -173,6 +177,23 @@ def recipient_options(verb: Verb) -> Verb:
         verb(recipients=Recipients(texts, files), **rest)
 
     return with_recipients
+
+
+def method_options(verb: Verb) -> Verb:
+    """Add how an archive is compressed; `verb` gets `method` and `level`."""
+    method = click.option(
+        "--method", type=click.Choice(_METHODS), help="How to compress; each format has its own default."
+    )
+    return method(click.option("--level", type=int, metavar="L", help="How hard, as the method counts.")(verb))
+
+
+def finishing_options(verb: Verb) -> Verb:
+    """Add how a new archive comes into its place; `verb` gets `overwrite` and `verify`."""
+    overwrite = click.option("--overwrite", is_flag=True, help="Replace a file of that name, once it is complete.")
+    verify = click.option(
+        "--verify", is_flag=True, help="Read it again from the disk and check it before it gets its name."
+    )
+    return overwrite(verify(verb))
 
 
 def new_password_options(verb: Verb) -> Verb:

@@ -23,10 +23,13 @@ _LONGEST: Final = 100 * 3600  # seconds that are worth saying
 
 
 class Bar:
-    """Called as the library calls `progress`, with the bytes done and in all. Leaving its block takes the bar away."""
+    """Called as the library calls `progress`, with the bytes done and in all. Leaving its block takes the bar away.
 
-    def __init__(self, doing: str, *, quiet: bool) -> None:
-        self._doing = doing
+    `doing` names what is done: one thing after the other, where `done` starts again.
+    """
+
+    def __init__(self, *doing: str, quiet: bool) -> None:
+        self._doing, *self._then = doing
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._next: float | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
@@ -40,17 +43,17 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.hide()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Show how far the work is; `done` falls where what was written is read once more."""
+        """Show how far the work is."""
         if not self._shown:
             return
         now = time.monotonic()
         if done < self._done:
-            self._doing = "verifying"
+            self._doing = self._then.pop(0) if self._then else self._doing
             self._measured.clear()
-            self._stop()
+            self.hide()
         self._done = done
         if not self._measured:
             self._measured.append((now, done))
@@ -86,7 +89,8 @@ class Bar:
         rich.start()
         return rich
 
-    def _stop(self) -> None:
+    def hide(self) -> None:
+        """Take the bar away until there is something to show again."""
         if self._rich is not None:
             self._rich.stop()
             self._rich = None

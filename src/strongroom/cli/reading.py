@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import strongroom
 from strongroom.cli.failure import Failure, Misuse
@@ -111,17 +111,7 @@ def with_keys(
     """
     options.password.check(stdin_is_data=archive == STDIO)
     if options.password.identities:
-        try:
-            found = _identified(archive, options, use)
-        except ValueError as error:  # how the library refuses what are no identities
-            raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
-        except UnusedIdentityError as error:
-            hint = "identities are AGE-SECRET-KEY-1..., as keygen writes it, or SSH keys (ssh-ed25519, ssh-rsa)"
-            raise Misuse(str(error), hint=hint) from error
-        except DamagedIdentityError as error:
-            raise Failure(str(error), hint="that file is no whole identity: use a copy that is") from error
-        _check_modes(options.password.identities)
-        return found
+        return _identified(archive, options, use)
     if options.password.given:
         with options.password.take() as password:
             return use(_place(archive), Keys(password))
@@ -138,28 +128,59 @@ def with_keys(
     return _asked(archive, lambda password: use(place, Keys(password)))
 
 
-def _identified(archive: str, options: ReadingOptions, use: Callable[[str | BinaryIO, Keys], Opened]) -> Opened:
-    """Open with identities. The password is that of their files, and asked for once one of them needs it."""
+def with_identities(options: PasswordOptions, use: Callable[[Keys], Opened]) -> Opened:
+    """Give `use` the identities. The password is that of their files, and asked for once one of them needs it."""
+    try:
+        found = _with_passphrase(options, use)
+    except ValueError as error:  # how the library refuses what are no identities
+        raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
+    except UnusedIdentityError as error:
+        hint = "identities are AGE-SECRET-KEY-1..., as keygen writes it, or SSH keys (ssh-ed25519, ssh-rsa)"
+        raise Misuse(str(error), hint=hint) from error
+    except DamagedIdentityError as error:
+        raise Failure(str(error), hint="that file is no whole identity: use a copy that is") from error
+    _check_modes(options.identities)
+    return found
+
+
+def _with_passphrase(options: PasswordOptions, use: Callable[[Keys], Opened]) -> Opened:
     with ExitStack() as stack:
         identities = tuple(
-            stack.enter_context(_fromstdin()) if name == STDIO else Path(name) for name in options.password.identities
+            stack.enter_context(_fromstdin()) if name == STDIO else Path(name) for name in options.identities
         )
-        if options.password.given:
-            password = stack.enter_context(options.password.take())
-            return use(_place(archive), Keys(password, identities))
-        place = _place_to_reopen(archive, options.limits)
+        if options.given:
+            return use(Keys(stack.enter_context(options.take()), identities))
         for left in reversed(range(TRIES)):
             asked: list[str] = []
             try:
-                return use(place, Keys(None, identities, partial(_passphrase, asked)))
-            except WrongKeyError as error:
-                if error.password:
-                    return _asked_instead(archive, partial(_with_password, use, place), error)
+                return use(Keys(None, identities, partial(_passphrase, asked)))
+            except WrongKeyError:
                 if not asked or not left:
                     raise
                 with Terminal() as terminal:
                     terminal.say(f"That is not the passphrase; {count(left, 'try', 'tries')} left.")
     raise AssertionError
+
+
+def _identified(archive: str, options: ReadingOptions, use: Callable[[str | BinaryIO, Keys], Opened]) -> Opened:
+    """Open with identities; where a password is what the archive takes, ask for that."""
+    given = options.password.given
+    place = _place(archive) if given else _place_to_reopen(archive, options.limits)
+    instead: list[WrongKeyError] = []
+
+    def identified(keys: Keys) -> Opened | None:
+        try:
+            return use(place, keys)
+        except WrongKeyError as error:
+            if given or not error.password:
+                raise
+            instead.append(error)
+            return None
+
+    found = with_identities(options.password, identified)
+    if instead:
+        return _asked_instead(archive, partial(_with_password, use, place), instead[0])
+    return cast("Opened", found)
 
 
 def _check_modes(names: Iterable[str]) -> None:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import time
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 import strongroom
-from strongroom.cli.advice import for_system, quoted
-from strongroom.cli.failure import Failure, Misuse
-from strongroom.cli.handover import how_to_open
+from strongroom.cli.failure import Misuse
 from strongroom.cli.messages import data_json, say
 from strongroom.cli.options import (
     PATH,
     SETTINGS,
     STDIO,
     archive_argument,
+    finishing_options,
     force_option,
     json_option,
+    method_options,
     password_options,
     quiet_option,
     recipient_options,
@@ -35,20 +31,17 @@ from strongroom.cli.receipts import Wanted, receipt_making_options
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.sources import Command, Sources, Stdin, check_name, list_files
 from strongroom.cli.strength import judge
+from strongroom.cli.target import check_password, check_stdout, check_target, format_of, into, say_how_it_opens, stdout
 from strongroom.cli.units import count, rate, size
-from strongroom.errors import OutputExistsError
 from strongroom.formats import FORMATS, Format
-from strongroom.room.finding import format_for, name_kept
+from strongroom.room.finding import name_kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from strongroom.formats import Entry
-    from strongroom.memory.secret import Secret
     from strongroom.receipt import Signer
 
-_STDOUT: Final = 1
-_METHODS: Final = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.compressions))
 _FROM_COMMAND: Final = "--from-command"
 _COMMAND: Final = "strongroom.command"
 _EPILOG: Final = """\b
@@ -106,10 +99,8 @@ class Sealed(NamedTuple):
     help="Seal what the command after -- writes; nothing is made unless it exits with status 0.",
 )
 @click.option("--format", "format_name", type=click.Choice(tuple(FORMATS)), help="Instead of by ARCHIVE's suffix.")
-@click.option("--method", type=click.Choice(_METHODS), help="How to compress; each format has its own default.")
-@click.option("--level", type=int, metavar="L", help="How hard, as the method counts.")
-@click.option("--overwrite", is_flag=True, help="Replace ARCHIVE, once the new one is complete.")
-@click.option("--verify", is_flag=True, help="Read it again from the disk and check it before it gets its name.")
+@method_options
+@finishing_options
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Instead of one for each CPU; 1 for none.")
 @receipt_making_options
 @recipient_options
@@ -146,13 +137,13 @@ def command(
     """
     words: tuple[str, ...] | None = ctx.meta.get(_COMMAND, ()) if from_command else None
     password.check(stdin_is_data=STDIO in paths)
-    row = _format(archive, format_name)
+    row = format_of(archive, (format_name or next(iter(FORMATS))) if archive == STDIO else format_name, "--format")
     recipients.check(password, row, stdin_is_data=STDIO in paths)
     wanted.check(archive)
     to, post_quantum = recipients.take(row)
     to_stdout = archive == STDIO
     if to_stdout:
-        _check_stdout(verify=verify, force=force or armor, as_json=as_json)
+        check_stdout(verify=verify, force=force or armor, as_json=as_json)
     else:
         check_target(archive, overwrite=overwrite)
     if wanted.path is not None:
@@ -161,7 +152,7 @@ def command(
     with (
         wanted.signer() or nullcontext() as signer,
         nullcontext() if to else password_for_sealing(password, archive) as secret,
-        Bar("sealing", quiet=quiet or as_json) as bar,
+        Bar("sealing", "verifying", quiet=quiet or as_json) as bar,
     ):
         if secret is not None:
             check_password(row, secret)
@@ -193,67 +184,6 @@ def command(
         _report(sealed, archive, row, post_quantum=post_quantum if to else None)
         if wanted.path is not None:
             _report_receipt(wanted, row, signer)
-
-
-def _format(archive: str, name: str | None) -> Format:
-    if archive == STDIO:
-        return FORMATS[name or next(iter(FORMATS))]
-    try:
-        return format_for(archive, name)
-    except ValueError as error:
-        raise Misuse(str(error), hint=f"--format names it: {', '.join(FORMATS)}") from error
-
-
-def check_target(archive: str, *, overwrite: bool, what: str = "archive") -> None:
-    """Refuse what cannot become the archive, or `what` else it is, before anyone types a password."""
-    folder = Path(archive).parent
-    try:
-        if not stat.S_ISDIR(folder.stat().st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    except OSError as error:
-        message = f"the folder {str(folder)!r} for the {what} cannot be opened: {error.strerror}"
-        missing = isinstance(error, FileNotFoundError)
-        hint = f"make it first: mkdir -p {quoted(str(folder))}" if missing else for_system(error)
-        raise Failure(message, hint=hint) from error
-    try:
-        mode = os.lstat(archive).st_mode
-    except OSError:
-        return
-    if stat.S_ISDIR(mode):
-        message = f"{archive} is a folder"
-        raise Failure(message, hint="name a file in it, such as case-42.zip")
-    if not overwrite:
-        message = f"{archive} is there already"
-        raise OutputExistsError(message)
-    if not stat.S_ISREG(mode):
-        message = f"{archive} is not a regular file, and is not replaced"
-        raise Failure(message, hint="choose another name, or remove it yourself")
-
-
-def check_password(row: Format, password: Secret) -> None:
-    """Raise `Misuse` for one that the format's tools cannot use. Warnings come later, when it is used."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            row.check_password(password)
-    except ValueError as error:
-        raise Misuse(
-            str(error), hint="choose another password: six random words are strong, and short enough"
-        ) from None
-
-
-def _check_stdout(*, verify: bool, force: bool, as_json: bool) -> None:
-    if verify or as_json:
-        message = f"--{'verify' if verify else 'json'} does not go with an archive on standard output"
-        raise Misuse(message)
-    if os.isatty(_STDOUT) and not force:
-        message = "standard output is a terminal, and an archive is binary data"
-        raise Failure(message, hint="send it to a file or a program, or use --force")
-
-
-def stdout() -> BinaryIO:
-    """Return standard output, for an archive."""
-    return os.fdopen(_STDOUT, "wb", buffering=0, closefd=False)
 
 
 def _sources(
@@ -296,16 +226,9 @@ def _named(name: str | None, what: str) -> str:
 def _report(sealed: Sealed, archive: str, row: Format, *, post_quantum: bool | None) -> None:
     """Say what was made. `post_quantum` says it of the recipients, where there are some."""
     speed = rate(sealed.size, sealed.seconds)
-    facts = [f"sealed {count(len(sealed.entries), 'entry', 'entries')}, {size(sealed.size)}"]
-    if archive != STDIO:
-        facts.append(f"into {archive} of {size(Path(archive).stat().st_size)}")
+    facts = [f"sealed {count(len(sealed.entries), 'entry', 'entries')}, {size(sealed.size)}", into(archive)]
     say(", ".join([*facts, *([speed] if speed else [])]))
-    for line in how_to_open(archive, row, by_key=post_quantum is not None, post_quantum=bool(post_quantum)):
-        say(line)
-    if row.single and archive != STDIO and Path(archive).name[: -len(row.suffixes[0])] != sealed.entries[0].name:
-        say(f"the name {sealed.entries[0].name!r} is not kept: an age file is called as it is, without .age")
-    if row.readable:
-        say(f"{row.readable} can be read without the password")
+    say_how_it_opens(archive, row, sealed.entries[0].name if row.single else None, post_quantum=post_quantum)
 
 
 def _report_receipt(wanted: Wanted, row: Format, signer: Signer | None) -> None:

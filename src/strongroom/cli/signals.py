@@ -44,6 +44,16 @@ def signals_held() -> Generator[None]:
         _stop(came[0], None)
 
 
+@contextmanager
+def interrupts_left_to_child() -> Generator[None]:
+    """Leave Ctrl-C to a program in the foreground, which gets it too; it ends, or has another use for it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _stop(number: int, _: FrameType | None) -> NoReturn:
     for other in _STOPPING:
         signal.signal(other, signal.SIG_IGN)  # an impatient second Ctrl-C must not interrupt the cleaning up

@@ -267,6 +267,11 @@ class Format(NamedTuple):
         """What the key of the format's manifest is derived with, beside password and salt."""
         return f"strongroom manifest 1 {self.name}"
 
+    @property
+    def outermost(self) -> Format:
+        """The format that takes such a file for one whole, whatever is inside it."""
+        return next(row for row in FORMATS.values() if row.module == self.module and not row.inside)
+
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""
         if self.inside:
@@ -311,6 +316,10 @@ class Format(NamedTuple):
     def encode_identity(self, identity: Identity) -> Secret:
         """Return the text of an identity that `generate` made."""
         return cast("Secret", self._load("identities").encode(identity))
+
+    def recipient_count(self, source: Source, limits: Limits) -> int:
+        """Return how many recipients an archive has: none, where it takes a password."""
+        return cast("int", self._load("inspect").recipient_count(source, limits)) if self.keys else 0
 
     def is_behind_program(self, source: Source) -> bool:
         """Whether `source`, which is a program, has such an archive behind it."""

@@ -24,7 +24,6 @@ from strongroom.room.base import (
 )
 from strongroom.room.finding import check_content, detect, format_for, known, name_kept, name_of
 from strongroom.room.reading import ReadRoom
-from strongroom.room.rekeying import rekey
 from strongroom.room.staging import Item, as_ram, ram_tree
 from strongroom.room.writing import Data, WriteRoom
 from strongroom.source import local_tree, modified_of, open_source
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from strongroom.room.receipting import Receipting
     from strongroom.source import Source
 
-__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "rekey", "seal", "unseal"]
+__all__ = ["Finding", "ReadRoom", "Report", "Room", "WriteRoom", "create", "open", "seal", "unseal"]
 
 
 class CreateOptions(TypedDict, total=False):
@@ -214,7 +213,8 @@ def open(
         reader = row.reader(source, options)
         if guard is not None:
             guard.demand()
-        return ReadRoom(reader, source, options._replace(identities=()), progress)
+        openers = tuple(identity.recipient for identity in own)
+        return ReadRoom(row, reader, source, options._replace(identities=()), progress, openers)
     except BaseException:
         if guard is not None:
             guard.close()

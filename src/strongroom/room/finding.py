@@ -33,12 +33,17 @@ def format_for(path: object, name: str | None) -> Format:
         message = 'a stream has no suffix: name the format, such as format="zip"'
         raise ValueError(message)  # noqa: TRY004 - the type is right, an argument is missing
     text = os.fsdecode(cast("str | os.PathLike[str]", path))
-    for row in FORMATS.values():
-        if text.lower().endswith(row.suffixes):
-            return row
+    if row := by_suffix(text):
+        return row
     suffixes = ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes)
     message = f"the suffix of {text!r} names no format (there are: {suffixes}); name the format"
     raise ValueError(message)
+
+
+def by_suffix(path: object) -> Format | None:
+    """Return the format that the suffix of `path` names, if it is a path and names one."""
+    name = (_text(path) or "").lower()
+    return next((row for row in FORMATS.values() if name.endswith(row.suffixes)), None)
 
 
 def known(name: str) -> Format:
@@ -84,15 +89,6 @@ def check_content(source: Source, row: Format, limits: Limits) -> None:
         raise
     except StrongroomError:  # it is one, and takes a key or more than is done here
         pass
-
-
-def refuse_suffix(path: object) -> None:
-    """Raise `ValueError` for a path by whose suffix an age file would be taken for something else."""
-    name = (_text(path) or "").lower()
-    row = next((row for row in FORMATS.values() if name.endswith(row.suffixes)), None)
-    if row is not None and not row.keys:
-        message = f"what is rekeyed is an age file, and the suffix of {_text(path)!r} says {row.name}"
-        raise ValueError(message)
 
 
 def name_kept(path: object, name: str | None) -> str | None:

@@ -7,14 +7,27 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from strongroom.formats import FORMATS, WriterOptions
+from strongroom.limits import Limits
+from strongroom.room import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from strongroom.memory.secret import Secret
 
 _ROW: Final = FORMATS["age"]
+
+
+def recipients_of(
+    identities: Iterable[keys.Identities], password: Secret | None = None, ask: keys.Ask | None = None
+) -> list[str]:
+    """Return to whom others seal what `identities` open; these, `password` and `ask` are as for `open`."""
+    own = keys.own_keys(_ROW, identities, password, ask, Limits())
+    try:
+        return [identity.recipient for identity in own]
+    finally:
+        keys.close(own)
 
 
 class NewIdentity:

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal, overload
 from weakref import WeakSet
 
-from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, WrongKeyError
+from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
 from strongroom.extract import extract
 from strongroom.flow import as_bytes, ordered_map
 from strongroom.limits import MIB
 from strongroom.memory.huge import back_with_huge_pages
 from strongroom.room.base import Finding, Meter, Progress, Report, Room, parse_mode
 from strongroom.room.files import EntryReader, check_memory, no_memory
-from strongroom.room.staging import load
+from strongroom.room.staging import copy, load
+from strongroom.source import JoinedSource, read
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
-    from strongroom.formats import Entry, Reader, ReaderOptions
+    from strongroom.formats import Entry, Format, Reader, ReaderOptions
     from strongroom.fs.ram import RamFS
     from strongroom.layers import Layer
+    from strongroom.room import CreateOptions
+    from strongroom.room.staging import Item
+    from strongroom.room.writing import WriteRoom
     from strongroom.source import Source
 
+_ARMOR: Final = b"-----BEGIN"
+_HEAD: Final = 4096  # may be blank in front of armor
 _SMALL: Final = 1 * MIB  # up to here, entries are verified side by side
 
 
 class ReadRoom(Room):
     """An archive that is open for reading, made by `open`."""
 
-    def __init__(self, reader: Reader, source: Source, options: ReaderOptions, progress: Progress | None) -> None:
+    def __init__(  # noqa: PLR0917 - `open` makes it, and rereading
+        self,
+        row: Format,
+        reader: Reader,
+        source: Source,
+        options: ReaderOptions,
+        progress: Progress | None,
+        openers: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
+        self._openers = openers
+        self._row = row
         self._reader = reader
         self._source = source
         self._options = options
@@ -41,6 +58,17 @@ class ReadRoom(Room):
         self._by_name = {entry.name: entry for entry in reader.entries}
         self._files: WeakSet[EntryReader] = WeakSet()
         self._closed = False
+
+    @property
+    def format(self) -> str:
+        """The name of the archive's format."""
+        return self._row.name
+
+    @property
+    def armored(self) -> bool:
+        """Whether the archive is text."""
+        head = read(self._source, 0, min(self._source.size, _HEAD))
+        return self._row.keys and head.lstrip().startswith(_ARMOR)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -166,6 +194,58 @@ class ReadRoom(Room):
             ram.close()
             raise
         return ram
+
+    def copy_to(self, room: WriteRoom, instead: Mapping[str, Item] | None = None) -> None:
+        """Write all entries into `room`, an archive that is being sealed, with their names, times and permissions.
+
+        The whole archive is verified before the first byte goes there, and whatever changed since is noticed when it is
+        read. Symlinks are reported and left out; entries that `instead` has are taken from there. It takes constant
+        memory; `progress` of this Room is told of the verifying, and that of `room` of the writing.
+
+        Raises what `verify` would report, and as `WriteRoom.write`.
+        """
+        self._check_open()
+        self._check_all(Meter(self._progress, _total(self.entries)))
+        copy(self._reader, self.entries, room, instead or {})
+
+    @property
+    def compression(self) -> str | None:
+        """How most of the data is compressed, if the format is written so: the name of a method."""
+        sizes: Counter[str] = Counter()
+        for entry in self.entries:
+            if entry.method in self._row.compressions:
+                sizes[entry.method] += entry.packed_size
+        return max(sizes, key=lambda name: sizes[name], default=None)
+
+    def as_sealed(self) -> CreateOptions:
+        """Return the options of `create` that seal an archive as this one is. The password is this Room's own.
+
+        Raises `UnsupportedError` where that is not known: other recipients than the one who opened it, or none at all.
+        """
+        options: CreateOptions = {"format": self.format, "compression": self.compression, "armor": self.armored}
+        count = self._row.recipient_count(self._source, self._options.limits)
+        if count:
+            if (count, len(self._openers)) != (1, 1):
+                message = f"the archive has {count} recipients, and who they are does not stand in it"
+                raise UnsupportedError(message, option="recipient")
+            return {**options, "recipients": self._openers}
+        if self._options.password is None:
+            message = "the archive is not encrypted, so that there is no password to seal it with again"
+            raise UnsupportedError(message)
+        return {**options, "password": self._options.password}
+
+    def check_replaceable(self) -> None:
+        """Raise `UnsupportedError` where an archive written anew would lack something of what the file has now."""
+        what = None
+        if isinstance(self._source, JoinedSource):
+            what = "is cut into volumes"
+        elif not read(self._source, 0, min(self._source.size, _HEAD)).lstrip().startswith(self._row.magic):
+            what = "has a program in front"
+        elif links := [entry.name for entry in self.entries if entry.kind == "symlink"]:
+            what = f"has symlinks ({links[0]!r})"
+        if what is not None:
+            message = f"the archive {what}, which would be lost, and is not replaced"
+            raise UnsupportedError(message)
 
     def close(self) -> None:
         """Close the archive and the files that `open` gave, and wipe the password."""

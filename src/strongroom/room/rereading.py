@@ -45,7 +45,7 @@ def reread(row: Format, options: WriterOptions, output: Output, count: int, prog
             reader = row.reader(source, reading)
             if guard is not None:
                 guard.demand()
-            report = ReadRoom(reader, source, reading, progress).verify()
+            report = ReadRoom(row, reader, source, reading, progress).verify()
             if not report.ok:
                 found = report.findings[0]
             elif len(report.entries) != count:

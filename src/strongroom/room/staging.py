@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from strongroom.errors import StrongroomWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from strongroom.flow import Readable
     from strongroom.formats import Entry, Reader
     from strongroom.fs.file import RamFile
     from strongroom.fs.ram import RamFS
+    from strongroom.room.writing import WriteRoom
 
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -80,12 +81,8 @@ def ram_tree(ram: RamFS) -> Iterator[RamItem]:
 def load(reader: Reader, entries: Iterable[Entry], ram: RamFS, tick: Callable[[int], object]) -> None:
     """Put `entries`, which have been verified, into `ram`. See `ReadRoom.load`."""
     times: list[tuple[str, datetime]] = []
-    for entry in entries:
+    for entry in _without_links(entries, "loaded"):
         path = _path(entry.name)
-        if entry.kind == "symlink":
-            message = f"{entry.name!r} is a symlink, and was not loaded"
-            warnings.warn(message, StrongroomWarning, stacklevel=3)
-            continue
         if entry.kind == "directory":
             ram.makedirs(path, exist_ok=True)
         else:
@@ -96,6 +93,29 @@ def load(reader: Reader, entries: Iterable[Entry], ram: RamFS, tick: Callable[[i
         times.append((path, entry.modified))
     for path, modified in times:  # at the end: whatever comes into a folder changes its time
         ram.set_modified(path, modified)
+
+
+def copy(reader: Reader, entries: Iterable[Entry], room: WriteRoom, instead: Mapping[str, Item]) -> None:
+    """Write `entries`, which have been verified, into `room`. See `ReadRoom.copy_to`."""
+    for entry in _without_links(entries, "copied"):
+        if entry.name in instead:
+            room.add(instead[entry.name])
+            continue
+        folder = entry.kind == "directory"
+        mode = entry.mode if entry.mode is not None else _FOLDER_MODE if folder else _FILE_MODE
+        if folder:
+            room.mkdir(entry.name, modified=entry.modified, mode=mode)
+        else:
+            room.write(entry.name, reader.chunks(entry), modified=entry.modified, mode=mode)
+
+
+def _without_links(entries: Iterable[Entry], done: str) -> Iterator[Entry]:
+    for entry in entries:
+        if entry.kind == "symlink":
+            message = f"{entry.name!r} is a symlink, and was not {done}"
+            warnings.warn(message, StrongroomWarning, stacklevel=4)
+        else:
+            yield entry
 
 
 def _path(name: str) -> str:

@@ -103,9 +103,9 @@ class WriteRoom(Room):
             for chunk in chunks:
                 entry.take(chunk)
 
-    def mkdir(self, name: str, *, modified: datetime | None = None) -> None:
+    def mkdir(self, name: str, *, modified: datetime | None = None, mode: int = _FOLDER_MODE) -> None:
         """Add an empty folder. Folders of files need not be added."""
-        self._begin(name, "directory", modified, _FOLDER_MODE).close()
+        self._begin(name, "directory", modified, mode).close()
 
     def add(self, item: Item) -> None:
         """Add a file or folder of the local disk or of a RamFS, with its time."""

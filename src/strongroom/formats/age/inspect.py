@@ -58,6 +58,12 @@ def inspect(source: Source, limits: Limits) -> Inspection:
     )
 
 
+def recipient_count(source: Source, limits: Limits) -> int:
+    """Return how many recipients a file has: none, where it takes a password. Raises as `Sealed`."""
+    kinds = [stanza.kind for stanza in Sealed(source, limits).header.stanzas]
+    return sum(kind != passphrase.KIND and not kind.endswith(_GREASE) for kind in kinds)
+
+
 def _description(*, armored: bool) -> str:
     return "age file" + ", armored" * armored
 

@@ -8,7 +8,7 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from strongroom.fs.sealed.inner import is_local
 from strongroom.output import FileOutput
@@ -16,33 +16,13 @@ from strongroom.output import FileOutput
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from strongroom.output import Piece
+    from strongroom.output import Piece, Whole
 
 _PUT_WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs"})
 """Stores where an object appears once its upload is completed, which their files do in `commit`."""
 
 
-class Output(Protocol):
-    """`write`, `finish`, `publish` in this order, or `discard` at any time. See `strongroom.output.Output`."""
-
-    def write(self, pieces: Iterable[Piece]) -> None:
-        """Take the pieces in order."""
-        ...
-
-    def finish(self) -> None:
-        """Bring everything to where it is kept."""
-        ...
-
-    def publish(self) -> None:
-        """Make it appear under its name."""
-        ...
-
-    def discard(self) -> None:
-        """Leave no trace; does nothing after `publish`."""
-        ...
-
-
-def open_output(fs: Any, path: str, *, exclusive: bool, threads: int) -> Output:
+def open_output(fs: Any, path: str, *, exclusive: bool, threads: int) -> Whole:
     """Begin a file; an `exclusive` one is `FileExistsError` where it is there. `FileNotFoundError` without a folder."""
     parent = path.rpartition("/")[0]
     if is_local(fs):
@@ -68,16 +48,16 @@ class StoreOutput:
         self._file: Any = fs.open(path, "wb", autocommit=False)
 
     def write(self, pieces: Iterable[Piece]) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         for piece in pieces:
             self._file.write(piece)
 
     def finish(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         self._file.close()
 
     def publish(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         if self._exclusive:
             _check_absent(self._fs, self._path)
         self._file.commit()
@@ -85,7 +65,7 @@ class StoreOutput:
         self._fs.invalidate_cache(self._path.rpartition("/")[0])
 
     def discard(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.discard()
@@ -106,23 +86,23 @@ class RenamedOutput:
         self._file: Any = fs.open(self._hidden, "wb", autocommit=True)
 
     def write(self, pieces: Iterable[Piece]) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         for piece in pieces:
             self._file.write(piece)
 
     def finish(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         self._file.close()
 
     def publish(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         if self._exclusive:
             _check_absent(self._fs, self._path)
         self._fs.mv(self._hidden, self._path)
         self._file = None
 
     def discard(self) -> None:
-        """See `Output`."""
+        """See `Whole`."""
         if self._file is not None:
             with suppress(OSError, ValueError):
                 self._file.close()

@@ -32,9 +32,11 @@ from strongroom.fs.sealed.reading import SealedReader
 from strongroom.fs.sealed.sizes import Sizes
 from strongroom.fs.sealed.writing import CompressedWriter, SealedWriter, TextWriter
 from strongroom.limits import MIB, Limits
-from strongroom.output import FileOutput
+from strongroom.output import FileOutput, put
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from typing_extensions import Buffer
 
     from strongroom.fs.sealed.keyring import Identities, Recipients
@@ -377,27 +379,16 @@ class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):
         with self._reader(path) as file:
             if callback is not None:
                 callback.set_size(file.size)
-            pieces = file.pieces(_WHOLE)
+            pieces = _told(file.pieces(_WHOLE), callback)
             if outfile is None and hasattr(lpath, "write"):
                 outfile = lpath
             if outfile is not None:
                 for piece in pieces:
                     outfile.write(piece)
-                    if callback is not None:
-                        callback.relative_update(len(piece))
                 return
             target = Path(lpath)
             target.parent.mkdir(parents=True, exist_ok=True)
-            output = FileOutput(target, overwrite=True)
-            try:
-                for piece in pieces:
-                    output.write((piece,))
-                    if callback is not None:
-                        callback.relative_update(len(piece))
-                output.finish()
-                output.publish()
-            finally:
-                output.discard()
+            put(FileOutput(target, overwrite=True), pieces)
 
     def touch(self, path: str, truncate: bool = True, **_: Any) -> None:
         """Make an empty file, or empty the one that is there; without `truncate`, only set its time."""
@@ -441,12 +432,7 @@ class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):
         """Copy ciphertext on the local disk, whole or not at all."""
         with self.fs.open(source, "rb") as file:
             output = open_output(self.fs, target, exclusive=False, threads=self._threads)
-            try:
-                output.write(iter(partial(file.read, CHUNK), b""))
-                output.finish()
-                output.publish()
-            finally:
-                output.discard()
+            put(output, iter(partial(file.read, CHUNK), b""))
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
         """Move a file, into the folder `path2` if that is one; folders, patterns and lists as the base does."""
@@ -486,3 +472,11 @@ class SealedFileSystem(FileSystem, ChainedFileSystem, metaclass=_Concealed):
 
 def _remake(cls: type[SealedFileSystem], options: dict[str, Any], limits: Limits) -> SealedFileSystem:
     return cls(**options, limits=limits)
+
+
+def _told(pieces: Iterable[memoryview], callback: Any) -> Iterator[memoryview]:
+    """Pass pieces on, and tell fsspec's `callback`, if there is one, of each that was taken."""
+    for piece in pieces:
+        yield piece
+        if callback is not None:
+            callback.relative_update(len(piece))

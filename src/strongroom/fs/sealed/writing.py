@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from strongroom.formats.age.envelope import Envelope
     from strongroom.fs.base import FileSystem
-    from strongroom.fs.sealed.outputs import Output
+    from strongroom.output import Whole
 
 
 class SealedWriter(io.BufferedIOBase):
@@ -34,14 +34,14 @@ class SealedWriter(io.BufferedIOBase):
     fs: FileSystem | None = None
 
     def __init__(
-        self, path: str, envelope: Envelope, output: Output, *, autocommit: bool, done: Callable[[], object]
+        self, path: str, envelope: Envelope, output: Whole, *, autocommit: bool, done: Callable[[], object]
     ) -> None:
         super().__init__()
         self.path = path
         self.mode = "wb"
         self.autocommit = autocommit
         self._envelope = envelope
-        self._output: Output | None = output
+        self._output: Whole | None = output
         self._done = done
         self._position = 0
         self._handled = sys.exception()
@@ -145,7 +145,7 @@ class SealedWriter(io.BufferedIOBase):
         """Whether this is a forked child, which lets go of the file: with its key it would use nonces a second time."""
         return self._process != os.getpid()
 
-    def _check_open(self) -> Output:
+    def _check_open(self) -> Whole:
         if self._is_parents():
             message = "a file that the parent process opened is not written on by a forked child"
             raise SecureMemoryError(message)

@@ -1,0 +1,1 @@
+"""A folder in memory that only one command sees, which can write nowhere else."""
