@@ -64,7 +64,8 @@ def _tell_nothing(data: bytes, read: Callable[[], object]) -> None:
     except (StrongroomError, ValueError) as error:
         if not isinstance(error, StrongroomError) and type(error) is not ValueError:
             raise
-        told = str(error).upper()
-        for secret in SECRETS.findall(data.decode("latin-1").upper()):
-            assert secret[-_SHOWN:] not in told, told
-            assert secret[:_SHOWN] not in told, told
+        told, text = str(error).upper(), data.decode("latin-1").upper()
+        public = SECRETS.sub("", text)
+        for secret in SECRETS.findall(text):
+            for part in (secret[:_SHOWN], secret[-_SHOWN:]):
+                assert part not in told or part in public, told
