@@ -73,6 +73,11 @@ def rekey(
                 new = stack.enter_context(Secret(cast("str | Buffer", new_password)))
         finally:
             del password, new_password  # tracebacks that show local variables would show them
+        given, identities, recipients = (identities, recipients), (), ()
+        try:
+            hidden, recipients = stack.enter_context(keys.hide(given[0])), keys.public(given[1])
+        finally:
+            del given  # likewise
         limits = limits or Limits()
         threads = threads_of(threads)
         where = _where(source, target)
@@ -87,7 +92,7 @@ def rekey(
             error.add_note("only age files (.age, .zip.age) are rekeyed; this one is as it was")
             raise error
         to = _new_keys(row, new, recipients, later=later is not None)
-        own = keys.own_keys(row, identities, old, ask, limits)
+        own = keys.own_keys(row, hidden, old, ask, limits)
         stack.callback(keys.close, own)
         reading = ReaderOptions(
             password=old, legacy=False, allow_plaintext=False, limits=limits, threads=threads, identities=own
