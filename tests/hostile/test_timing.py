@@ -2,7 +2,7 @@
 
 Time is no measure on a busy machine, and needs very many tries to tell a microsecond; steps are exact. The interpreter
 tells of each instruction that it does in our code, and two checks are the same if these are the same, one by one. What
-this proves: no branch, no loop and no early end of ours depends on the bytes of a password, nor on how many of the first
+this proves: no branch, no loop and no early end of ours depends on the bytes of a password, nor on how many of them
 are right. What is done in C is PBKDF2, HMAC, SHA-256, scrypt, ChaCha20-Poly1305 and `hmac.compare_digest`, whose
 authors promise that; that nothing else compares, the last test holds. Of caches and processors it proves nothing.
 """
