@@ -41,7 +41,7 @@ def extract(
                 warnings.warn(message, StrongroomWarning, stacklevel=3)
                 continue
             if placed.name != entry.name:
-                message = f"{entry.name!r} is extracted as {placed.name!r}, since Windows takes the name for something else"
+                message = f"{entry.name!r} is extracted as {placed.name!r}: Windows takes the name for something else"
                 warnings.warn(message, StrongroomWarning, stacklevel=3)
             if entry.kind == "directory":
                 os.close(tree.folder(placed.name.split("/")))
