@@ -16,7 +16,7 @@ def main(name: str, *files: str) -> None:
         inputs = [*chosen.seeds(), *(path.read_bytes() for path in kept(name))]
     for data in inputs:
         chosen.one(data)
-    print(len(inputs))
+    print(f"\n{len(inputs)}")  # behind what a target wrote
 
 
 if __name__ == "__main__":

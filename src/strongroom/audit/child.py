@@ -212,17 +212,19 @@ def _age(work: _Work) -> None:
     if not sealed:
         return
     buffer, data = work.buffer(), max(work.data.values(), key=len)
-    by_key: tuple[dict[str, Any], dict[str, Any]] = {"recipients": [work.recipient]}, {"identities": [work.identity]}
-    by_password: tuple[dict[str, Any], dict[str, Any]] = ({"password": work.password},) * 2
+    password: dict[str, Any] = {"password": work.password}
+    to_key: dict[str, Any] = {"recipients": [work.recipient]}
+    packed: dict[str, Any] = {**to_key, "compression": work.archives[sealed[0]]}
+    by_key: dict[str, Any] = {"identities": [work.identity]}
     stranger = FORMATS["age"].generate(classic=True)
     with FORMATS["age"].encode_identity(stranger) as other:
         stranger.close()
-        for name, method, (to, own) in (
-            (f"{_AGE} by key.age", None, by_key),
-            (f"{_AGE} by password.age", None, by_password),
-            (f"{_AGE} by key.zip.age", work.archives[sealed[0]], by_key),
+        for name, to, own in (
+            (f"{_AGE} by key.age", to_key, by_key),
+            (f"{_AGE} by password.age", password, password),
+            (f"{_AGE} by key.zip.age", packed, by_key),
         ):
-            path, to = sealed[0].with_name(name), {**to, "compression": method}  # noqa: PLW2901 - the rest of it
+            path = sealed[0].with_name(name)
             with strongroom.create(path, **to) as room, room.open(path.stem, "wb") as target:
                 _push(data, target)
             for streaming in (False, True):
