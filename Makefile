@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench proof matrix docs clean tools FORCE
+.PHONY: help demo test lint bench proof fuzz matrix docs clean tools FORCE
 help:
-	@echo 'make demo | test | lint | bench | proof | matrix | docs | clean'
+	@echo 'make demo | test | lint | bench | proof | fuzz | matrix | docs | clean'
 
 demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
@@ -27,6 +27,10 @@ bench: $(VENV)/.with-bench tools
 proof: $(VENV)/.with-test tools
 	@$(RUN) -m pytest --numprocesses=auto --dist=worksteal --proof $(PROOF)
 
+# Every reader under atheris, two at once; SECONDS=60 is shorter, TARGETS='zip age' fewer.
+fuzz: $(VENV)/.with-test
+	@$(RUN) -m fuzz --seconds $(or $(SECONDS),600) $(TARGETS)
+
 # All tests on the built wheel, on every Python and with the oldest dependencies: an hour. TESTS='tests/unit' is quicker.
 matrix: $(VENV)/.with-package tools
 	@$(RUN) -m tests.packaging.matrix $(TESTS)
@@ -36,7 +40,7 @@ docs: $(VENV)/.with-docs
 	$(VENV)/bin/sphinx-build -W --keep-going -q -E -b dirhtml docs build/site
 
 clean:
-	rm -rf $(VENV) .bench-* build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench-* .fuzz-found build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say which extras are installed. Two at once (make -j) would break the environment.

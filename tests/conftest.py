@@ -9,9 +9,23 @@ import pytest
 
 from strongroom.formats.age import writer
 from strongroom.formats.age.passphrase import ScryptRecipient
-from tests.proof import pytest_addoption, pytest_terminal_summary, times, tried
+from tests.proof import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_terminal_summary,
+    times,
+    tried,
+)
 
-__all__ = ["pytest_addoption", "pytest_terminal_summary", "times", "tried"]  # pytest finds them by name
+__all__ = [  # pytest finds them by name
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_terminal_summary",
+    "times",
+    "tried",
+]
 
 CHEAP_LOG_N = 10
 

@@ -39,6 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proof", action="store_true", help="try everything as often as the proof asks; print the table")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the mark of tests that are for the proof alone."""
+    config.addinivalue_line("markers", "proof: only in `make proof`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the proof alone."""
+    if not config.getoption("--proof"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("proof")])
+        items[:] = [item for item in items if not item.get_closest_marker("proof")]
+
+
 @pytest.fixture
 def tried(request: pytest.FixtureRequest) -> Tried:
     """Enter what this test has tried into the table."""

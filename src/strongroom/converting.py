@@ -11,7 +11,7 @@ from strongroom.memory.secret import Secret
 from strongroom.room import OpenOptions, create
 from strongroom.room import open as open_archive
 from strongroom.room.finding import by_suffix, detect, format_for, known
-from strongroom.room.keys import NOT_BOTH
+from strongroom.room.keys import NOT_BOTH, hide, public
 from strongroom.source import open_source
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def convert(
         try:
             keys = _Keys(stack, options, new_password, recipients)
         finally:
-            del new_password  # tracebacks that show local variables would show it
+            del new_password, recipients  # tracebacks that show local variables would show them
         old = stack.enter_context(_open(source, options))
         if row.single and [entry.kind for entry in old] != ["file"]:
             message = f"the archive has {len(old)} entries, and {row.name} holds a single file: name it .zip.age"
@@ -112,7 +112,7 @@ def rekey(
         try:
             keys = _Keys(stack, options, new_password, recipients)
         finally:
-            del new_password  # as above
+            del new_password, recipients  # as above
         limits = options.get("limits") or Limits()
         opened = open_source(source, limits)
         stack.callback(opened.close)
@@ -156,11 +156,20 @@ class _Keys:
             self._new = None
             if new is not None and self._later is None:
                 self._new = stack.enter_context(Secret(cast("str | Buffer", new)))
+            given = options.pop("identities", ())
+            try:
+                options["identities"] = stack.enter_context(hide(given))
+            finally:
+                del given
+            to, recipients = recipients, ()
+            try:
+                self.recipients = public(to)
+            finally:
+                del to
         finally:
-            password = new = None
+            password = new = recipients = None
         self._stack = stack
         self._old = options["password"] = old
-        self.recipients = recipients if isinstance(recipients, (str, os.PathLike)) else tuple(recipients)
         if self.recipients and (self._new is not None or self._later is not None):
             raise ValueError(NOT_BOTH)
 

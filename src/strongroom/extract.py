@@ -10,9 +10,11 @@ import errno
 import os
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from strongroom.errors import OutputError, OutputExistsError, StrongroomWarning
+from strongroom.names import portable
 from strongroom.output import create_beneath, create_unnamed, link_unnamed
 
 if TYPE_CHECKING:
@@ -33,13 +35,18 @@ def extract(
     tree = _Tree(os.fsdecode(folder))
     try:
         for entry in entries:
+            placed = replace(entry, name=portable(entry.name))
             if entry.kind == "symlink":
                 message = f"{entry.name!r} is a symlink, and was not extracted"
                 warnings.warn(message, StrongroomWarning, stacklevel=3)
-            elif entry.kind == "directory":
-                os.close(tree.folder(entry.name.split("/")))
+                continue
+            if placed.name != entry.name:
+                message = f"{entry.name!r} is extracted as {placed.name!r}: Windows takes the name for something else"
+                warnings.warn(message, StrongroomWarning, stacklevel=3)
+            if entry.kind == "directory":
+                os.close(tree.folder(placed.name.split("/")))
             else:
-                with _File(tree, entry) as file:
+                with _File(tree, placed) as file:
                     for chunk in reader.chunks(entry):
                         file.write(chunk)
                         tick(len(chunk))

@@ -16,6 +16,9 @@ _LISTED: Final = ""  # in a folder that an entry of its own names; no name has a
 _DEEPEST: Final = 128  # a name of 4 KiB could have 2,048, each of them a folder to make on extraction
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
+# In each folder, with any extension and in any case (Microsoft, "Naming Files, Paths, and Namespaces").
+_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:[.:]|$)", re.IGNORECASE)
+_CUT_OFF: Final = ". "
 
 
 def fault(name: str) -> str | None:
@@ -42,6 +45,22 @@ def fault(name: str) -> str | None:
     if "." in parts or "" in parts:
         return "has an empty or '.' component"
     return None
+
+
+def portable(name: str) -> str:
+    """Return an entry name as files get it: with an underscore where Windows would take a part for something else.
+
+    That are devices (`aux.txt`), a stream of another file (`a:b`), and dots and spaces at an end, which are cut off.
+    """
+    return "/".join(_portable(part) for part in name.split("/"))
+
+
+def _portable(part: str) -> str:
+    if _DEVICE.match(part):
+        part = f"_{part}"
+    if part[-1] in _CUT_OFF:
+        part = f"{part[:-1]}_"
+    return part.replace(":", "_")
 
 
 class Tree:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import IO, cast
 
 from strongroom.audit import child, needles
-from strongroom.audit.keys import KEYS, of_7z_salt, of_fernet
+from strongroom.audit.keys import KEYS, of_7z_salt, of_age_to_key, of_fernet
 from strongroom.audit.needles import Needle
-from strongroom.audit.proof import canaries
+from strongroom.audit.proof import canaries, new_identity
 from strongroom.audit.scanner import Memory, Scan, Search
-from strongroom.formats import FORMATS
 from strongroom.memory.restart import SETTINGS
 
 # The same child, of which we also know the keys of a RamFS, and of a 7z that was never finished.
@@ -26,6 +25,9 @@ KNOWN = """
 import sys
 from pathlib import Path
 from strongroom.audit import child
+from functools import partial
+from strongroom.formats.age import writer
+from strongroom.formats.age.passphrase import ScryptRecipient
 from strongroom.formats.sevenzip.crypto import Key
 from strongroom.layers.token import decode_key
 from strongroom.memory import pages
@@ -35,15 +37,18 @@ job = child.Job.decode(sys.argv[1])
 stage, derive = child.STEPS["RamFS"], Key.__init__
 
 def staged(work):
+    random = SecretBuffer.random
     with memoryview(work.key) as text:
         SecretBuffer.random = lambda size: decode_key(text)
         stage(work)
+    SecretBuffer.random = random
 
 def derived(key, password, salt, *rest):
     Path(job.folder, f"{salt.hex()}.salt").touch()
     derive(key, password, salt, *rest)
 
 child.STEPS["RamFS"], Key.__init__ = staged, derived
+writer.ScryptRecipient = partial(ScryptRecipient, log_n=10)  # 1 ms and 1 MiB
 """
 MAIN = "child.main(sys.argv[1])"
 HIDDEN = ("-c", f"{KNOWN}{MAIN}")
@@ -58,15 +63,19 @@ class Canaries:
     password: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
     canary: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    identity: tuple[bytes, str] = field(default_factory=new_identity)
 
     def needles(self, folder: Path) -> Iterator[Needle]:
         """All forms of it, and the keys of the archives in `folder`."""
         yield from needles.of_password(self.password)
         yield from needles.of_plaintext(self.canary)
         yield from needles.of_fernet_key("key that was given", self.key)
-        for row in (row for row in FORMATS.values() if row.name in KEYS):
-            for archive in folder.glob(f"*{row.suffixes[0]}"):
-                yield from KEYS[row.name](archive, self.password)
+        yield from needles.of_identity(self.identity[0])
+        for suffix, keys_of in KEYS.items():
+            for archive in folder.glob(f"*.{suffix}"):
+                yield from keys_of(archive, self.password)
+        for archive in folder.glob("*.age"):
+            yield from of_age_to_key(archive, self.identity[0])
         for archive in folder.glob(f"{child.FERNET}.*"):
             yield from of_fernet(archive, self.password)
         for path in folder.glob("*.salt"):
@@ -105,9 +114,10 @@ def watched(
     given = given or Canaries()
     job = child.Job(
         folder=str(folder),
-        archives={name: Path(name).stem for name in archives},
+        archives={name: name.partition(".")[0] for name in archives},
         sizes=dict(sizes),
         password_size=len(given.password),
+        recipient=given.identity[1],
         harden=hardened,
         readable=os.geteuid() != 0,
         steps=tuple(steps),
@@ -118,7 +128,7 @@ def watched(
             for data in stdin:
                 pipe.write(data)
             for _ in steps:
-                pipe.write(given.password + base64.urlsafe_b64encode(given.key))
+                pipe.write(given.password + base64.urlsafe_b64encode(given.key) + given.identity[0])
                 for size in sizes.values():
                     pipe.write(canaries(given.canary, size))
 

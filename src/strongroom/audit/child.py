@@ -11,13 +11,14 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import strongroom
 from strongroom.errors import StrongroomError
+from strongroom.formats import FORMATS
 from strongroom.memory.process import allow_tracing, harden
 from strongroom.memory.restart import SETTINGS
 from strongroom.memory.secret import Secret, SecretBuffer, wipe
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
 KEY_TEXT: Final = 44
 """The size of a Fernet key in base64."""
 
+IDENTITY_TEXT: Final = 74
+"""The size of an X25519 identity's text."""
+
 FERNET: Final = "fernet"
 """The name, without a suffix, of archives whose entries are under Fernet."""
 
 _RAM: Final = "ram"
+_AGE: Final = "age"
 _PIECE: Final = 10_007  # bytes that are pushed at once: no multiple of a block, a page or a chunk
 
 
@@ -45,6 +50,7 @@ class Job:
 
     archives  names, below `folder`, and their compression methods
     sizes     entries and their sizes
+    recipient whose files the identity opens that comes through standard input
     harden    whether it hardens itself
     readable  whether its own user can look into it all the same, which root always can
     steps     names of functions below, in `STEPS`
@@ -54,6 +60,7 @@ class Job:
     archives: dict[str, str]
     sizes: dict[str, int]
     password_size: int
+    recipient: str
     harden: bool
     readable: bool
     steps: tuple[str, ...]
@@ -71,19 +78,25 @@ class Job:
 class _Work:
     """What a step works with."""
 
-    def __init__(self, job: Job, password: Secret, key: Secret, data: dict[str, bytearray]) -> None:
+    def __init__(self, job: Job, password: Secret, key: Secret, identity: Secret, data: dict[str, bytearray]) -> None:
         self.password = password
         self.key = key
+        self.identity = identity
+        self.recipient = job.recipient
         self.data = data
         self.archives = {Path(job.folder, name): method for name, method in job.archives.items()}
 
     def one_a_format(self, stem: str) -> dict[Path, str]:
         """Return an archive of each format, and its method."""
-        return {path.with_name(stem + path.suffix): method for path, method in self.archives.items()}
+        return {path.with_name(f"{stem}.{_format(path)}"): method for path, method in self.archives.items()}
 
     def buffer(self) -> bytearray:
         """Return memory for any of the entries."""
         return bytearray(max(map(len, self.data.values())))
+
+
+def _format(path: Path) -> str:
+    return path.name.partition(".")[2]
 
 
 def _push(data: bytearray, file: EntryFile | RamFile) -> None:
@@ -128,10 +141,7 @@ def _wrong_password(work: _Work) -> None:
                 raise AssertionError
 
 
-def _interrupt(work: _Work) -> None:
-    """Ctrl-C in the middle of an entry that is sealed, and of one that is read."""
-    data = max(work.data.values(), key=len)
-
+def _seal_interrupted(path: Path, data: bytearray, options: dict[str, Any]) -> None:
     def pieces() -> Iterator[memoryview]:
         with memoryview(data) as view:
             half = len(view) // 2
@@ -139,15 +149,21 @@ def _interrupt(work: _Work) -> None:
             os.kill(os.getpid(), signal.SIGINT)
             yield view[half:]
 
+    with path.open("xb") as stream, suppress(KeyboardInterrupt), strongroom.create(stream, **options) as sealed:
+        sealed.write("interrupted", pieces())
+
+
+def _interrupt(work: _Work) -> None:
+    """Ctrl-C in the middle of an entry that is sealed, and of one that is read."""
+    data = max(work.data.values(), key=len)
+
     for path, method in work.archives.items():
         with suppress(KeyboardInterrupt), strongroom.open(path, password=work.password) as room:
             for _ in room.chunks(max(room.entries, key=lambda entry: entry.size).name):
                 os.kill(os.getpid(), signal.SIGINT)
         # Into a stream, of which what was written is left: so the parent has the salt of the keys.
-        with path.with_stem(f"{path.stem}, interrupted").open("xb") as stream, suppress(KeyboardInterrupt):
-            options: dict[str, Any] = {"format": path.suffix[1:], "compression": method}
-            with strongroom.create(stream, password=work.password, **options) as sealed:
-                sealed.write("interrupted", pieces())
+        options: dict[str, Any] = {"password": work.password, "format": _format(path), "compression": method}
+        _seal_interrupted(path.with_name(f"interrupted {path.name}"), data, options)
 
 
 def _fernet(work: _Work) -> None:
@@ -190,6 +206,41 @@ def _strength(work: _Work) -> None:
     seconds_to_guess(work.password, "zip")
 
 
+def _age(work: _Work) -> None:
+    """A single file to a public key and with the password, whole, streamed and interrupted; and many files to a key."""
+    sealed = [path for path in work.archives if path.suffix == ".age"]
+    if not sealed:
+        return
+    buffer, data = work.buffer(), max(work.data.values(), key=len)
+    password: dict[str, Any] = {"password": work.password}
+    to_key: dict[str, Any] = {"recipients": [work.recipient]}
+    packed: dict[str, Any] = {**to_key, "compression": work.archives[sealed[0]]}
+    by_key: dict[str, Any] = {"identities": [work.identity]}
+    stranger = FORMATS["age"].generate(classic=True)
+    with FORMATS["age"].encode_identity(stranger) as other:
+        stranger.close()
+        for name, to, own in (
+            (f"{_AGE} by key.age", to_key, by_key),
+            (f"{_AGE} by password.age", password, password),
+            (f"{_AGE} by key.zip.age", packed, by_key),
+        ):
+            path = sealed[0].with_name(name)
+            with strongroom.create(path, **to) as room, room.open(path.stem, "wb") as target:
+                _push(data, target)
+            for streaming in (False, True):
+                with strongroom.open(path, streaming=streaming, **own) as opened:
+                    for chunk in opened.chunks(opened.entries[0].name):
+                        del chunk
+                    opened.read_into(opened.entries[0].name, buffer)
+            with suppress(strongroom.WrongKeyError), strongroom.open(path, identities=[other]):
+                raise AssertionError
+            with suppress(KeyboardInterrupt), strongroom.open(path, streaming=True, **own) as opened:
+                for _ in opened.chunks(opened.entries[0].name):
+                    os.kill(os.getpid(), signal.SIGINT)
+            _seal_interrupted(path.with_name(f"interrupted {name}"), data, {**to, "format": _format(path)})
+    wipe(buffer)
+
+
 STEPS: Final[dict[str, Callable[[_Work], None]]] = {
     "seal": _seal,
     "read": _read,
@@ -198,6 +249,7 @@ STEPS: Final[dict[str, Callable[[_Work], None]]] = {
     "Fernet": _fernet,
     "RamFS": _ram,
     "strength": _strength,
+    "age": _age,
 }
 
 
@@ -261,14 +313,15 @@ def fill(buffer: bytearray | SecretBuffer) -> None:
 
 def _step(job: Job, step: str) -> None:
     """Do a step, and wipe what it was done with; what is then left is what strongroom left."""
-    typed, key_text = bytearray(job.password_size), bytearray(KEY_TEXT)
-    fill(typed)
-    fill(key_text)
+    given = [bytearray(size) for size in (job.password_size, KEY_TEXT, IDENTITY_TEXT)]
+    for text in given:
+        fill(text)
     data = {name: bytearray(size) for name, size in job.sizes.items()}
-    with Secret.take(typed) as password, Secret.take(key_text) as key:
+    with ExitStack() as stack:
+        password, key, identity = (stack.enter_context(Secret.take(text)) for text in given)
         for buffer in data.values():
             fill(buffer)
-        STEPS[step](_Work(job, password, key, data))
+        STEPS[step](_Work(job, password, key, identity, data))
     for buffer in data.values():
         wipe(buffer)
 

@@ -10,12 +10,16 @@ import hashlib
 import hmac
 import json
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
 import strongroom
-from strongroom.audit.needles import of_aes_key, of_fernet_key, of_hmac_key
+from strongroom.audit.needles import identity_key, of_aes_key, of_fernet_key, of_hmac_key
 from strongroom.limits import MIB
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ _START_SIZE: Final = 32
 _AES: Final = b"\x24\x06\xf1\x07\x01"  # a coder with properties and an ID of 4 bytes (7zFormat, "Folder"), and the ID
 _SIZES: Final = 2
 _COUNTERS: Final = 1 << 12  # rounds that are hashed at once
+
+_AGE: Final = b"age-encryption.org/v1"
+_NONCE: Final = 16
 
 _RECORD: Final = ".fernet.json"
 _SCRYPT_MEMORY: Final = 256 * MIB
@@ -102,6 +109,60 @@ def of_fernet(archive: Path, password: bytes) -> Iterator[Needle]:
                 yield from of_fernet_key(f"Fernet key of {entry.name} in {archive.name}", key)
 
 
+def of_age(archive: Path, password: bytes) -> Iterator[Needle]:
+    """Give the keys of an age file that has a passphrase, also of one that was never finished. age, "scrypt"."""
+    header, nonce = _age_parts(archive.read_bytes())
+    for arguments, body in _stanzas(header, b"scrypt"):
+        key = _age_scrypt(password, _unpadded(arguments[0]), int(arguments[1]))
+        yield from _of_wrapped(archive.name, key, body, nonce)
+
+
+def of_age_to_key(archive: Path, identity: bytes) -> Iterator[Needle]:
+    """Give the keys of an age file that an X25519 identity opens, whose text this is. age, "X25519"."""
+    header, nonce = _age_parts(archive.read_bytes())
+    for arguments, body in _stanzas(header, b"X25519"):
+        share, private = _unpadded(arguments[0]), X25519PrivateKey.from_private_bytes(identity_key(identity))
+        shared = private.exchange(X25519PublicKey.from_public_bytes(share))
+        yield from of_hmac_key(f"secret that the key around that of {archive.name} comes from", shared)
+        key = _hkdf(shared, share + private.public_key().public_bytes_raw(), _AGE + b"/X25519")
+        yield from _of_wrapped(archive.name, key, body, nonce)
+
+
+def _of_wrapped(name: str, key: bytes, body: bytes, nonce: bytes) -> Iterator[Needle]:
+    """Give the key around a file key, the file key, and what comes from it. age, "Header MAC" and "Payload"."""
+    yield from of_aes_key(f"key around that of {name}", key)  # ChaCha20's is found in the same forms
+    file_key = ChaCha20Poly1305(key).decrypt(bytes(12), body, None)
+    yield from of_hmac_key(f"file key of {name}", file_key)
+    yield from of_hmac_key(f"key of the header of {name}", _hkdf(file_key, b"", b"header"))
+    if nonce:
+        yield from of_aes_key(f"key of the payload of {name}", _hkdf(file_key, nonce, b"payload"))
+
+
+def _age_parts(data: bytes) -> tuple[bytes, bytes]:
+    """Return a header and the nonce behind it, each empty where it is not all there."""
+    header, mark, rest = data.partition(b"\n--- ")
+    _, line, payload = rest.partition(b"\n")
+    nonce = payload[:_NONCE] if line and len(payload) >= _NONCE else b""
+    return (header if mark else b""), nonce
+
+
+def _stanzas(header: bytes, kind: bytes) -> Iterator[tuple[list[bytes], bytes]]:
+    """Give arguments and bodies of the stanzas of a kind, whose bodies are a line each."""
+    lines = header.split(b"\n")
+    for line, body in pairwise(lines):
+        if line.startswith(b"-> " + kind + b" "):
+            yield line.split(b" ")[2:], _unpadded(body)
+
+
+def _unpadded(text: bytes) -> bytes:
+    return base64.b64decode(text + b"=" * (-len(text) % 4))
+
+
+def _hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return a single block. RFC 5869, 2.2 and 2.3."""
+    return hmac.digest(hmac.digest(salt or bytes(_KEY), secret, "sha256"), info + b"\x01", "sha256")
+
+
 # What an audit asks for again after each step.
 
 
@@ -132,5 +193,12 @@ def _fernet_key(password: bytes, record: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", password, salt, how["iterations"])
 
 
-KEYS: Final[dict[str, Callable[[Path, bytes], Iterator[Needle]]]] = {"zip": of_zip, "7z": of_7z}
-"""By format."""
+@lru_cache
+def _age_scrypt(password: bytes, salt: bytes, log_n: int) -> bytes:
+    return hashlib.scrypt(
+        password, salt=_AGE + b"/scrypt" + salt, n=1 << log_n, r=8, p=1, maxmem=2 * _SCRYPT_MEMORY, dklen=_KEY
+    )
+
+
+KEYS: Final[dict[str, Callable[[Path, bytes], Iterator[Needle]]]] = {"zip": of_zip, "7z": of_7z, "age": of_age}
+"""By the last suffix of a file."""

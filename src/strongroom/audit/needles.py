@@ -15,6 +15,8 @@ SUBJECTS: Final[tuple[Subject, ...]] = ("plaintext", "password", "key")
 _HALF: Final = 16
 _INNER, _OUTER = 0x36, 0x5C  # RFC 2104, section 2: ipad and opad
 _HMAC_BLOCK: Final = 64
+_BECH32: Final = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_CHECKSUM: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ def of_fernet_key(name: str, key: bytes) -> Iterator[Needle]:
     yield from _base64(name, key)
     yield from of_hmac_key(f"{name}, signing", key[:_HALF])
     yield from of_aes_key(f"{name}, encryption", key[_HALF:])
+
+
+def of_identity(text: bytes) -> Iterator[Needle]:
+    """Give the parts of an age identity: its key, and half of its text, in capital and in small letters."""
+    yield from _halves("age identity", identity_key(text))
+    end = text[-_HALF * 2 :]
+    yield Needle("key", "age identity, text", end)
+    yield Needle("key", "age identity, small letters", end.lower())
+
+
+def identity_key(text: bytes) -> bytes:
+    """Return the key that an X25519 identity's text is of: groups of five bits behind the last "1". BIP 173."""
+    digits = text.rpartition(b"1")[2][:-_CHECKSUM].lower()
+    number = 0
+    for digit in digits:
+        number = number << 5 | _BECH32.index(digit)
+    return (number >> len(digits) * 5 % 8).to_bytes(len(digits) * 5 // 8)
 
 
 def _halves(name: str, key: bytes) -> Iterator[Needle]:

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 from strongroom.audit import child, needles
 from strongroom.audit.disk import scan_folder, scan_process, temporary_folders
-from strongroom.audit.keys import KEYS, of_fernet
+from strongroom.audit.keys import KEYS, of_age_to_key, of_fernet
 from strongroom.audit.report import Measure, Report
 from strongroom.audit.scanner import Memory, Search
 from strongroom.audit.tracer import Tracer
@@ -87,6 +87,7 @@ class _Audit:
         self._password = secrets.token_hex(_CANARY).encode()
         self._canary = secrets.token_bytes(_CANARY)
         self._key = secrets.token_bytes(_KEY)
+        self._identity, recipient = new_identity()
         self._readable = os.geteuid() != 0
         self._hardened: list[dict[str, str]] = []
         self._size = 0
@@ -96,9 +97,10 @@ class _Audit:
         self._steps = iter(child.STEPS)
         self._job = child.Job(
             folder=str(work),
-            archives={f"{method}{row.suffixes[0]}": method for row in _audited() for method in row.compressions},
+            archives={f"{method}{row.suffixes[0]}": method for row in _audited() for method in _methods(row)},
             sizes=SIZES,
             password_size=len(self._password),
+            recipient=recipient,
             harden=True,
             readable=self._readable,
             steps=tuple(child.STEPS),
@@ -129,7 +131,7 @@ class _Audit:
         """Give the child what it seals, anew for each step."""
         with suppress(BrokenPipeError), pipe:
             for _ in self._job.steps:
-                pipe.write(self._password + base64.urlsafe_b64encode(self._key))
+                pipe.write(self._password + base64.urlsafe_b64encode(self._key) + self._identity)
                 for size in SIZES.values():
                     pipe.write(canaries(self._canary, size))
                 pipe.flush()
@@ -186,9 +188,12 @@ class _Audit:
         yield from needles.of_fernet_key("Fernet key", self._key)
         for path in self._work.glob(f"{child.FERNET}.*"):
             yield from of_fernet(path, self._password)
-        for row in _audited():
-            for path in self._work.glob(f"*{row.suffixes[0]}"):
-                yield from KEYS[row.name](path, self._password)
+        yield from needles.of_identity(self._identity)
+        for suffix, keys_of in KEYS.items():
+            for path in self._work.glob(f"*.{suffix}"):
+                yield from keys_of(path, self._password)
+        for path in self._work.glob("*.age"):
+            yield from of_age_to_key(path, self._identity)
 
     def _measures(self) -> Iterator[Measure]:
         for place, found in self._found.items():
@@ -213,6 +218,22 @@ class _Audit:
         }
 
 
+def new_identity() -> tuple[bytes, str]:
+    """Return the text of a new X25519 identity, and its recipient."""
+    age = FORMATS["age"]
+    identity = age.generate(classic=True)
+    try:
+        with age.encode_identity(identity) as text:
+            return bytes(text), identity.recipient
+    finally:
+        identity.close()
+
+
 def _audited() -> list[Format]:
-    """Return the formats of which the keys of an archive are known to `keys`."""
-    return [row for row in FORMATS.values() if row.name in KEYS]
+    """Return the formats that take every step; those that hold a single entry have one of their own."""
+    return [row for row in FORMATS.values() if not row.single]
+
+
+def _methods(row: Format) -> tuple[str, ...]:
+    """Return a format's methods; where another format is inside, with which they are tried, the first."""
+    return row.compressions[:1] if row.inside else row.compressions

@@ -114,6 +114,15 @@ def create(
         secret = None if password is None else Secret(password)
     finally:
         del password  # tracebacks that show local variables would show it
+    given, recipients = recipients, ()
+    try:
+        recipients = keys.public(given)
+    except BaseException:
+        if secret is not None:
+            secret.close()
+        raise
+    finally:
+        del given  # which may be a secret key, by mistake
     try:
         row = format_for(path, format)
         options = _writer_options(row, secret, recipients, compression, level, threads)
@@ -184,6 +193,14 @@ def open(
         secret = None if password is None else Secret(password)
     finally:
         del password  # as in `create`
+    try:
+        hidden = keys.hide(identities)
+    except BaseException:
+        if secret is not None:
+            secret.close()
+        raise
+    finally:
+        del identities
     source: Source | None = None
     guard: Guard | None = None
     own: tuple[Identity, ...] = ()
@@ -194,9 +211,9 @@ def open(
         _check_policy(manifest, secret)
         source = open_source(path, limits)
         row = known(format) if format else detect(source, path)
-        if identities and not row.keys and not format:
+        if hidden and not row.keys and not format:
             check_content(source, row, limits)
-        own = keys.own_keys(row, identities, secret, ask, limits)
+        own = keys.own_keys(row, hidden, secret, ask, limits)
         guard = make_guard(manifest, secret, row, limits)
         options = ReaderOptions(
             password=secret,
@@ -224,7 +241,8 @@ def open(
             secret.close()
         raise
     finally:
-        keys.close(own)  # the file's own key is what stays
+        with hidden:
+            keys.close(own)  # the file's own key is what stays
 
 
 @overload
@@ -263,6 +281,11 @@ def seal(
     finally:
         password = None  # as in `create`
     try:
+        given = options.pop("recipients", ())
+        try:
+            options["recipients"] = keys.public(given)
+        finally:
+            del given  # as in `create`
         options["password"] = secret
         room, items = prepare(source, path, name, options)
     finally:
@@ -305,9 +328,16 @@ def unseal(path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOption
         secret = None if (password := options.pop("password", None)) is None else Secret(password)
     finally:
         password = None  # as in `create`
+    given = options.pop("identities", ())
     try:
         options["password"] = secret
-        room = open(path, **options)
+        try:
+            hidden = keys.hide(given)
+        finally:
+            del given  # as in `create`
+        with hidden:
+            options["identities"] = hidden
+            room = open(path, **options)
     finally:
         if secret is not None:
             secret.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from strongroom.errors import FormatError, UnsupportedError, WrongKeyError
 from strongroom.limits import Limits
@@ -24,6 +24,8 @@ Identities = str | SecretBuffer | os.PathLike[str]
 Ask = Callable[[str], Secret]
 """Gives the passphrase of an identity's file, which it is told the name of."""
 
+_SECRETS: Final = ("age-secret-key-", "private key-----")
+
 NOT_BOTH: Final = "an archive is sealed with a password or to recipients, not both"
 
 
@@ -37,12 +39,68 @@ class DamagedIdentityError(FormatError):
 
 def check_many(given: object, what: str) -> None:
     """Raise `TypeError` for a single key in place of several, which would be taken letter by letter."""
-    if isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, SecretBuffer)):
+    single = isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, SecretBuffer))
+    del given  # tracebacks that show local variables would show it
+    if single:
         message = f"{what} are several, in a list or a tuple"
         raise TypeError(message)
 
 
-def read_identities(row: Format, given: Iterable[Identities], ask: Ask, limits: Limits) -> tuple[Identity, ...]:
+class Hidden(tuple[SecretBuffer | os.PathLike[str], ...]):
+    """Identities as they were given, their text in Secrets, so that no traceback shows it. A context manager."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self:
+            if isinstance(one, SecretBuffer):
+                one.close()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} identities>"
+
+
+def hide(given: Iterable[object]) -> Hidden:
+    """Take over identities, to be closed; a caller's `Secret` stays the caller's. Raises `TypeError`, `ValueError`."""
+    taken: list[SecretBuffer | os.PathLike[str]] = []
+    one: object = None
+    try:
+        check_many(given, "identities")
+        for one in given:
+            if isinstance(one, (str, SecretBuffer)):
+                taken.append(Secret(one))
+            elif isinstance(one, os.PathLike):
+                taken.append(cast("os.PathLike[str]", one))
+            else:
+                message = f"an identity is text, a Secret, or the path of a file with some, not {type(one).__name__}"
+                raise TypeError(message)  # noqa: TRY301 - what was taken is closed below
+    except BaseException:
+        with Hidden(taken):
+            raise
+    finally:
+        del given, one  # as in `check_many`
+    return Hidden(taken)
+
+
+def public(given: Iterable[str | os.PathLike[str]]) -> tuple[str | os.PathLike[str], ...]:
+    """Return recipients; raises `ValueError` where one is a secret key, which is then in no local variable of ours."""
+    try:
+        check_many(given, "recipients")
+        several = tuple(given)
+    finally:
+        del given
+    secret = any(isinstance(one, str) and any(mark in one.lower() for mark in _SECRETS) for one in several)
+    if secret:
+        del several
+        message = "a recipient is a secret identity, and not the recipient that belongs to it: never pass it on"
+        raise ValueError(message)
+    return several
+
+
+def read_identities(row: Format, given: Hidden, ask: Ask, limits: Limits) -> tuple[Identity, ...]:
     """Return identities, which the caller closes; `ask` is asked for the passphrase of a file that has one.
 
     Raises `ValueError` for what are none, `WrongKeyError` for a wrong passphrase, `UnsupportedError`, `OSError`.
@@ -65,7 +123,6 @@ def close(identities: Sequence[Identity]) -> None:
 
 def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.PathLike[str]]) -> tuple[Recipient, ...]:
     """Check with what an archive is to be sealed, and return the recipients; raises `ValueError`."""
-    check_many(recipients, "recipients")
     recipients = tuple(recipients)
     if recipients and not row.keys:
         message = f"{row.name} has no recipients, only a password"
@@ -81,11 +138,9 @@ def new_keys(row: Format, secret: Secret | None, recipients: Iterable[str | os.P
 
 
 def own_keys(
-    row: Format, given: Iterable[Identities], password: Secret | None, ask: Ask | None, limits: Limits
+    row: Format, given: Hidden, password: Secret | None, ask: Ask | None, limits: Limits
 ) -> tuple[Identity, ...]:
     """Return the identities that open an archive, which the caller closes. Raises as `read_identities`."""
-    check_many(given, "identities")
-    given = tuple(given)
     if given and not row.keys:
         message = f"{row.name} has no identities, only a password"
         raise ValueError(message)
@@ -113,14 +168,11 @@ def passphrase_of(password: Secret | None) -> Ask:
     return ask
 
 
-def _read(row: Format, given: Identities, number: int, ask: Ask, limits: Limits) -> list[Identity]:
+def _read(row: Format, given: SecretBuffer | os.PathLike[str], number: int, ask: Ask, limits: Limits) -> list[Identity]:
     if isinstance(given, os.PathLike):
         name = os.fsdecode(given)
         with closing(open_source(given, limits)) as source:
             return _named(row, source, name, ask, limits)
-    if not isinstance(cast("object", given), (str, SecretBuffer)):
-        message = f"an identity is text, a Secret, or the path of a file with some, not {type(given).__name__}"
-        raise TypeError(message)
     with closing(SecretSource(Secret(given))) as source:
         try:
             return _named(row, source, f"identity {number}", ask, limits)

@@ -159,6 +159,7 @@ class ReadRoom(Room):
 
         The whole archive is verified before the first file is made. Existing files are never replaced, symlinks neither
         made nor followed, and after an error nothing that was made is left. Files get mode 0600, executable ones 0700.
+        Names that Windows takes for something else (`aux.txt`, `a:b`) get an underscore, with a warning each.
 
         Raises `OutputError`, `OutputExistsError`, `LimitError`, and what `verify` would report.
         """

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import base64
 import hmac
 import struct
 from pathlib import Path
 
 import pytest
 from Cryptodome.Cipher import AES
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 import strongroom
-from strongroom.audit.keys import KEYS, of_7z_salt
-from strongroom.audit.needles import Needle
+from strongroom.audit.keys import KEYS, of_7z_salt, of_age_to_key
+from strongroom.audit.needles import Needle, of_identity
+from strongroom.audit.proof import new_identity
 from strongroom.formats import FORMATS
+from tests import agecraft
 from tests.helpers import noise
 
 PASSWORD = b"nine tame owls"
@@ -32,8 +36,42 @@ def sealed(folder: Path, suffix: str) -> tuple[bytes, list[Needle]]:
 
 
 def test_every_format() -> None:
-    """No format is left out but age, which is not audited."""
-    assert KEYS.keys() == {name for name, row in FORMATS.items() if not row.keys}
+    """No format is left out: what a file's last suffix says."""
+    assert KEYS.keys() == {name for name, row in FORMATS.items() if not row.inside}
+
+
+@pytest.mark.parametrize("to_key", [True, False])
+@pytest.mark.parametrize("suffix", [".age", ".zip.age"])
+def test_keys_of_an_age_file(tmp_path: Path, suffix: str, *, to_key: bool) -> None:
+    """The key of the payload opens it, that of the header makes its MAC; also of a file that is cut off."""
+    path = tmp_path / f"a{suffix}"
+    identity, recipient = new_identity()
+    how = {"recipients": [recipient]} if to_key else {"password": PASSWORD}
+    strongroom.seal({"a": DATA}, path, **how)
+    needles = list(of_age_to_key(path, identity) if to_key else KEYS["age"](path, PASSWORD))
+    assert not list(KEYS["age"](path, PASSWORD) if to_key else of_age_to_key(path, identity))
+    data = path.read_bytes()
+    header, _, rest = data.partition(b"\n--- ")
+    mac, _, payload = rest.partition(b"\n")
+    made = hmac.digest(key(needles, f"key of the header of a{suffix}"), header + b"\n---", "sha256")
+    assert base64.b64encode(made).rstrip(b"=") == mac
+    cipher = ChaCha20Poly1305(key(needles, f"key of the payload of a{suffix}"))
+    plain = cipher.decrypt(bytes(11) + b"\x01", payload[16:], None)
+    assert plain == DATA if suffix == ".age" else plain.startswith(b"PK")
+    for size in range(len(data) - 1):
+        path.write_bytes(data[:size])
+        try:
+            found = list(of_age_to_key(path, identity) if to_key else KEYS["age"](path, PASSWORD))
+        except ValueError:
+            assert size < len(header)
+        else:
+            assert {needle.value for needle in found} <= {needle.value for needle in needles}
+
+
+def test_parts_of_an_identity() -> None:
+    """The key of the identity in age's own documentation is found in its text."""
+    found = list(of_identity(agecraft.X25519.encode()))
+    assert key(found, "age identity") == bytes(agecraft.identity().secret)
 
 
 def test_keys_of_a_zip(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _BEGINNING: Final = 24  # what of a line says its kind
 _PLUGIN: Final = "age-plugin-"
 _MOST_TRIES: Final = 1 << 13  # of 0.1 ms with X25519: a header has room for three times as many stanzas
+_LONGEST_NAME: Final = 24  # of a plugin
 _MOST: Final = 1 << 12  # identities in a file, each in memory of its own
 _PUBLIC: Final = (b"age1", b"ssh-", b"sk-ssh-", b"ecdsa-sha2-")
 _PEM: Final = b"-----BEGIN "
@@ -106,7 +107,9 @@ def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:
         raise ValueError(message)
     start = bytes(text[: len(_PLUGIN)]).decode("ascii", "replace").lower()
     if start == _PLUGIN:
-        name = bech32.prefix(text).removeprefix(_PLUGIN).rstrip("-")
+        name = (
+            bech32.prefix(text).removeprefix(_PLUGIN).rstrip("-")[:_LONGEST_NAME]
+        )  # of a line with two keys all of one
         message = f"identities of type {_PLUGIN}{name} take age's plugin, and plugins are not run here"
         raise UnsupportedError(message)
     kind = bech32.prefix(text)

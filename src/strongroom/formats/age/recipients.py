@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 LARGEST_FILE: Final = 16 << 20
 """Bytes of a file of keys, as in age (cmd/age/parse.go, parseRecipientsFile)."""
 LONGEST_LINE: Final = 8 << 10
-_IDENTITIES: Final = ("age-secret-key-", "age-plugin-", "-----begin")
+_OPENS: Final = "age-secret-key-"
+_IDENTITIES: Final = ("age-plugin-", "-----begin")
 _MIXED_UP: Final = "this is a secret identity, and not the recipient that belongs to it: never pass it on"
 _NATIVE: Final = "age1"
 _PRE_QUANTUM: Final = "would give up what the post-quantum recipients are for"
@@ -140,7 +141,8 @@ def make_header(recipients: Sequence[Recipient], file_key: memoryview, random: C
 
 
 def _is_identity(text: str) -> bool:
-    return text.strip().lower().startswith(_IDENTITIES)
+    text = text.strip().lower()
+    return text.startswith(_IDENTITIES) or _OPENS in text  # anywhere: errors quote the start of what they refuse
 
 
 def _key(text: str, size: int, kind: Callable[[bytes], _Key]) -> _Key:

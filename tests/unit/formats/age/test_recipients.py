@@ -189,3 +189,21 @@ def test_each_recipient_of_several_opens(secret: str) -> None:
     others = [identities.generate(classic=secret == agecraft.X25519).recipient for _ in range(2)]
     file = agecraft.seal(b"data", [*others, agecraft.identity(secret).recipient])
     assert agecraft.read_whole(file, [agecraft.identity(secret)]).data == b"data"
+
+
+@pytest.mark.parametrize("before", ["ssh-x", "ssh-rsa ", "age1", "age1x ", "AGE-PLUGIN-", "x", "#", '"'])
+@pytest.mark.parametrize("secret", [agecraft.X25519, agecraft.HYBRID, agecraft.X25519.lower()])
+def test_a_secret_key_behind_something_is_not_shown(before: str, secret: str) -> None:
+    """A secret key that something was pasted to stands in no error, neither its front nor its end."""
+    for read in (
+        lambda: recipients.parse(before + secret),
+        lambda: recipients.parse_file((before + secret).encode(), "file"),
+        lambda: identities.parse(memoryview((before + secret).encode())),
+        lambda: identities.parse(memoryview(f"AGE-PLUGIN-{secret}1{secret}".encode())),
+    ):
+        with pytest.raises((ValueError, UnsupportedError)) as caught:
+            read()
+        said = str(caught.value).lower()
+        _, _, key = secret.lower().rpartition("1")
+        assert key[:16] not in said
+        assert key[-8:] not in said
