@@ -167,7 +167,8 @@ class _Keys:
             finally:
                 del to
         finally:
-            password = new = recipients = None
+            password = new = None
+            recipients = ()
         self._stack = stack
         self._old = options["password"] = old
         if self.recipients and (self._new is not None or self._later is not None):

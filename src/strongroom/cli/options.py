@@ -121,7 +121,7 @@ def password_options(verb: Verb) -> Verb:
     return with_password
 
 
-identity_option = click.option(
+identity_option: Final = click.option(
     "-i",
     "--identity",
     "identities",

@@ -23,11 +23,17 @@ def recipients_of(
     identities: Iterable[keys.Identities], password: Secret | None = None, ask: keys.Ask | None = None
 ) -> list[str]:
     """Return to whom others seal what `identities` open; these, `password` and `ask` are as for `open`."""
-    own = keys.own_keys(_ROW, identities, password, ask, Limits())
+    given, identities = identities, ()
     try:
-        return [identity.recipient for identity in own]
+        hidden = keys.hide(given)
     finally:
-        keys.close(own)
+        del given  # tracebacks that show local variables would show it
+    with hidden:
+        own = keys.own_keys(_ROW, hidden, password, ask, Limits())
+        try:
+            return [identity.recipient for identity in own]
+        finally:
+            keys.close(own)
 
 
 class NewIdentity:

@@ -50,11 +50,11 @@ class PrivateFolder:
                 pass_fds=(theirs.fileno(),),
             )
         try:
-            self.kind = self._receive_folder()
+            self.kind: str = self._receive_folder()
         except BaseException:
             self.close()
             raise
-        self.path = f"/proc/self/fd/{self._folder}/{inside.TREE}"
+        self.path: str = f"/proc/self/fd/{self._folder}/{inside.TREE}"
 
     def _receive_folder(self) -> str:
         data, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE, 1)
