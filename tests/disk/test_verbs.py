@@ -26,6 +26,13 @@ proof.secrets = types.SimpleNamespace(token_bytes=known, token_hex=secrets.token
 sys.exit(main(["audit", "."]))
 """
 
+EDIT = """
+import os, sys
+os.environ["EDITOR"] = sys.argv[1]
+os.execv(sys.executable, [sys.executable, "-B", "-m", "strongroom", *sys.argv[2:]])
+"""
+EDITOR = """sh -ec 'cat "$1" > .swp; cp .swp "$TMPDIR"; cp .swp "$HOME"; cat .swp >> "$1"; cp .swp /tmp || true' sh"""
+
 OTHERS = ("7z", "age")
 """Formats that `make test` tries in the tests of verbs alone, since their output goes the same way."""
 
@@ -52,12 +59,40 @@ def cats(case: Case) -> None:
 
 def rekeys(case: Case) -> None:
     """Into another file, and in place."""
-    if case.row.keys:
-        case.run("rekey", case.archive, *case.rekeying(), "-o", f"new{case.row.suffixes[0]}")
-        case.run("rekey", case.archive, *case.rekeying(), "--verify")
-        case.seal()
-    else:
-        case.run("rekey", case.archive, *case.rekeying(), code=FAILED)
+    case.run("rekey", case.archive, *case.rekeying(), "-o", f"new{case.row.suffixes[0]}")
+    case.run("rekey", case.archive, *case.rekeying(), "--verify")
+    case.seal()
+
+
+def converts(case: Case) -> None:
+    """Into a format that hides names, and back into its own."""
+    other = "zip.age" if case.row.name == "7z" else "7z"
+    new = ("--new-password-file", f"{case.ram}/right") if case.row.keys else ()
+    case.run("convert", case.archive, f"other.{other}", *case.opening(), *new, "--verify")
+    keys = ("-R", f"{case.ram}/right.pub") if case.row.keys else ()
+    back = ("--password-file", f"{case.ram}/right", *keys, "--overwrite")
+    case.run("convert", f"other.{other}", case.archive, *back)
+
+
+def edits(case: Case) -> None:
+    """By an editor that puts what it has wherever it can."""
+    process = case.disk.start("-c", EDIT, EDITOR, "edit", case.archive, case.entry, *case.opening())
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said.decode()
+    assert b"again" in said
+
+
+def runs(case: Case) -> None:
+    """A command that does the same, and is then killed with all that it has."""
+    script = "f=$(find . -type f); cat $f $f > $TMPDIR/t; cp $TMPDIR/t $HOME; cp $HOME/t $f; (cp $f /var/tmp/x) || true"
+    case.run("run", case.archive, *case.opening(), "--", "sh", "-ec", script)
+    process = case.disk.start(
+        *RUN, "run", case.archive, *case.opening(), "--", "sh", "-ec", f"{script}; echo; sleep 99"
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"\n"
+    process.kill()
+    process.communicate()
 
 
 WORK: dict[str, Callable[[Case], object]] = {
@@ -67,6 +102,9 @@ WORK: dict[str, Callable[[Case], object]] = {
     "verify": lambda case: case.run("verify", case.archive, *case.opening()),
     "inspect": lambda case: case.run("inspect", case.archive),
     "rekey": rekeys,
+    "convert": converts,
+    "edit": edits,
+    "run": runs,
 }
 """What each verb that has to do with archives does here, in this order; `extract` is the control."""
 
@@ -156,8 +194,8 @@ def test_kills(row: Format, tmp_path: Path, times: Times, tried: Tried) -> None:
             ("cat", case.archive, case.entry, *case.opening()),
             ("verify", case.archive, *case.opening()),
         ]
-        if case.row.keys:
-            lines.append(("rekey", case.archive, *case.rekeying(), "-o", "new.age", "--overwrite"))
+        new = f"new{case.row.suffixes[0]}"
+        lines.append(("rekey", case.archive, *case.rekeying(), "-o", new, "--overwrite"))
         count = times(1, 20)
         chance = random.Random(0)
         for line in lines:
@@ -177,8 +215,7 @@ def test_full_disk(row: Format, tmp_path: Path, times: Times, tried: Tried) -> N
         case.seal()
         with filled(case.disk.place, 1 << 20):
             case.run("seal", f"b{case.archive}", *case.sealing(), "--method", "store", case.source, code=FAILED)
-            if case.row.keys:
-                case.run("rekey", case.archive, *case.rekeying(), code=FAILED)
+            case.run("rekey", case.archive, *case.rekeying(), code=FAILED)
     case.check()
     tried("P1", f"a full disk under {row.name}, the raw disk scanned", NOTHING)
 
