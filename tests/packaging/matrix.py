@@ -1,7 +1,7 @@
 """The tests on the built wheel, as users install it: `make matrix`.
 
 On each Python that we support with the newest dependencies, and on the oldest one with the oldest dependencies that
-pyproject.toml allows. uv finds the interpreters, or fetches them, and resolves the oldest versions.
+pyproject.toml allows. Interpreters are those on PATH and of pyenv.
 """
 
 from __future__ import annotations
@@ -14,56 +14,71 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-WORK: Final = ROOT / "build" / "matrix"
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 OLDEST: Final = "oldest"
+_WORK: Final = ROOT / "build" / "matrix"
 
 
-def uv(*arguments: str | Path) -> None:
-    """Run uv, which must succeed."""
-    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], check=True, cwd=ROOT)
+def interpreter(version: str) -> Path | None:
+    """Find a Python of that version."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    folders = [Path(folder) for folder in os.get_exec_path() if "shims" not in folder]
+    for folder in (*folders, *sorted(pyenv.glob(f"{version}.*/bin"))):
+        if (folder / f"python{version}").is_file():
+            return folder / f"python{version}"
+    return None
 
 
-def environment(name: str, wheel: Path) -> Path:
-    """Make an environment with the wheel and what its tests need; return its Python."""
-    folder = WORK / name
+def build(folder: Path) -> Path:
+    """Build the wheel into a folder."""
+    _run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def environment(name: str, wheel: Path, folder: Path, extra: str, *packages: str) -> Path:
+    """Make an environment with the wheel and an extra of it; return its Python."""
+    found = interpreter(PYTHONS[0] if name == OLDEST else name)
+    if found is None:
+        message = f"there is no Python {name}"
+        raise FileNotFoundError(message)
     python = folder / "bin" / "python"
-    uv("venv", "--clear", "--python", PYTHONS[0] if name == OLDEST else name, folder)
-    install: list[str | Path] = ["pip", "install", "--python", python, f"{wheel}[test]"]
+    _uv("venv", "--python", found, folder)
+    install: list[str | Path] = ["pip", "install", "--python", python, f"{wheel}[{extra}]", *packages]
     if name == OLDEST:
-        oldest = WORK / "oldest.txt"
-        resolve = [
-            "--resolution",
-            "lowest-direct",
-            "--extra",
-            "codecs",
-            "--extra",
-            "ssh",
-            "--python-version",
-            PYTHONS[0],
-        ]
-        uv("pip", "compile", *resolve, "--output-file", oldest, "pyproject.toml")
+        oldest = folder / "oldest.txt"
+        extras = [option for one in ("codecs", "keyring", "ssh", "strength") for option in ("--extra", one)]
+        lowest = ["--resolution", "lowest-direct", "--python-version", PYTHONS[0], *extras]
+        _uv("pip", "compile", *lowest, "--output-file", oldest, ROOT / "pyproject.toml")
         install += ["--constraint", oldest]
-    uv(*install)
+    _uv(*install)
     return python
+
+
+def test(python: Path, *arguments: str) -> int:
+    """Run the tests of this tree on what is installed; return how pytest ended."""
+    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [python, "-P", "-m", "pytest", "-q", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=settings, check=False).returncode
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def _uv(*arguments: str | Path) -> None:
+    _run(sys.executable, "-m", "uv", "--quiet", *arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tests in every environment; return 1 if any failed."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    for old in WORK.glob("*.whl"):
-        old.unlink()
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", WORK, ROOT], check=True, stdout=subprocess.DEVNULL
-    )
-    (wheel,) = WORK.glob("*.whl")
+    _run("rm", "-rf", _WORK)
+    wheel = build(_WORK)
     ended: dict[str, int] = {}
     for name in (*PYTHONS, OLDEST):
         print(f"== {name}", flush=True)
-        python = environment(name, wheel)
-        settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        tests = [python, "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", "-q", *arguments]
-        ended[name] = subprocess.run(tests, cwd=ROOT, env=settings, check=False).returncode
+        python = environment(name, wheel, _WORK / name, "test")
+        ended[name] = test(python, "--numprocesses=auto", "--dist=worksteal", *arguments)
     for name, code in ended.items():
         print(f"{name}: {'passed' if code == 0 else f'failed ({code})'}")
     return int(any(ended.values()))
