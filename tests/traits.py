@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -108,7 +108,8 @@ ZIP_AGE: Final = Trait(
     key="strongroom.formats.age.keys.derive_payload_key",
     keys=0,
 )
-TRAITS: Final = (ZIP, SEVEN, ZIP_AGE)
+HTML: Final = replace(ZIP_AGE, name="html", methods=FORMATS["html"].compressions)
+TRAITS: Final = (ZIP, SEVEN, ZIP_AGE, HTML)
 SINGLE: Final = "age"  # which holds one entry, and has tests of its own
 assert {SINGLE, *(trait.name for trait in TRAITS)} == set(FORMATS), "every format has to pass these tests"
 
