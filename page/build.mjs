@@ -57,7 +57,6 @@ const policy = [
   `script-src ${hash(script)}`,
   `style-src ${hash(style)}`,
   "worker-src blob:",
-  "img-src blob:",
   "frame-src blob:",
   "connect-src 'none'",
   "base-uri 'none'",

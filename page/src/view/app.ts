@@ -20,6 +20,7 @@ class App {
   #carries = false;
   #fileName = "";
   #busy = false;
+  #locks = 0;
   #opened: Opened | null = null;
   #shown: { item: Item; close: () => void; from: HTMLElement } | null = null;
 
@@ -91,12 +92,12 @@ class App {
     document.body.dataset["busy"] = ""; // not aria-busy, which would silence the status
     part("alert").textContent = "";
     let problem: Failure["problem"] | null = null;
-    const client = this.#client;
+    const locks = this.#locks;
     try {
       await work();
     } catch (error) {
       problem = error instanceof Failure ? error.problem : error instanceof RangeError ? "too-large" : "failed";
-      if (client && client !== this.#client) problem = null; // it was locked meanwhile
+      if (locks !== this.#locks) problem = null; // it was locked meanwhile
     } finally {
       this.#busy = false;
       delete document.body.dataset["busy"];
@@ -181,11 +182,13 @@ class App {
 
   async #view(item: Item, from: HTMLElement): Promise<void> {
     await this.#try(async () => {
+      const locks = this.#locks;
       const preview = await this.#client!.ask("preview", { index: item.index });
       const name = readable(item.name);
       part("viewer-name").replaceChildren(make("bdi", {}, name));
       this.#show("viewer");
-      const { words, close } = show(part("preview"), name, preview);
+      const { words, close } = await show(part("preview"), name, preview);
+      if (locks !== this.#locks) return close(); // it was locked while a picture was decoded
       part("viewer-words").textContent = words;
       this.#shown = { item, close, from };
     });
@@ -225,6 +228,7 @@ class App {
 
   /** Forget everything: the worker with its keys and plaintext, what is shown, and all addresses of it. */
   #lock(): void {
+    this.#locks++;
     this.#client?.close();
     this.#client = null;
     this.#endPreview();

@@ -8,27 +8,30 @@ import { revoke, urlOf } from "./urls.ts";
 import { countOf, sizeOf } from "./words.ts";
 
 const PART = 256 * 1024; // bytes of text at once
+const LONGEST_SIDE = 4096; // px of a picture as it is shown
 const LONGEST_ROW = 64 * 1024;
 const MOST_COLUMNS = 512;
 const SAMPLE = 200; // rows that the widths are taken from
 const [NARROWEST, WIDEST] = [4, 40]; // characters
 
+export interface Shown {
+  words: string;
+  close: () => void;
+}
+
 /** Show `preview` in `place` and say in words what it is; returns what ends it. */
-export function show(place: HTMLElement, name: string, preview: Preview): { words: string; close: () => void } {
+export async function show(place: HTMLElement, name: string, preview: Preview): Promise<Shown> {
   switch (preview.kind) {
     case "text":
       return showText(place, preview.bytes);
     case "table":
       return showTable(place, name, preview);
-    case "image": {
-      const image = make("img", { alt: name, src: urlOf(preview.bytes, preview.type) });
-      return showUrl(place, image, `Picture, ${sizeOf(preview.bytes.length)}`);
-    }
+    case "image":
+      return showImage(place, name, preview);
     case "pdf":
-      return showUrl(place, frameOf(name, preview.bytes), `PDF, ${sizeOf(preview.bytes.length)}`);
+      return showPdf(place, name, preview.bytes);
     case "none":
-      place.replaceChildren(make("p", { className: "note" }, "There is no preview for this kind of file. Save it to open it."));
-      return { words: sizeOf(preview.bytes.length), close: () => place.replaceChildren() };
+      return showNothing(place, preview.bytes, "There is no preview for this kind of file. Save it to open it.");
   }
 }
 
@@ -43,19 +46,46 @@ function frameOf(name: string, bytes: Uint8Array<ArrayBuffer>): HTMLIFrameElemen
   return frame;
 }
 
-function showUrl(place: HTMLElement, element: HTMLImageElement | HTMLIFrameElement, words: string) {
-  const { src } = element;
-  place.replaceChildren(element);
+/** Painted, and not an element with an address: Firefox keeps what an address gave, also once that is revoked. */
+async function showImage(place: HTMLElement, name: string, { bytes, type }: Preview & { kind: "image" }): Promise<Shown> {
+  const image = await createImageBitmap(new Blob([bytes], { type })).catch(() => null);
+  if (!image) return showNothing(place, bytes, "This picture cannot be shown. Save it to open it.");
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
+  const [width, height] = [Math.ceil(image.width * scale), Math.ceil(image.height * scale)];
+  const canvas = make("canvas", { width, height });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  canvas.getContext("2d")?.drawImage(image, 0, 0, width, height);
+  const words = `Picture, ${image.width} × ${image.height}, ${sizeOf(bytes.length)}`;
+  image.close();
+  place.replaceChildren(canvas);
   return {
     words,
     close: () => {
+      canvas.width = 0; // gives its pixels back
       place.replaceChildren();
-      revoke(src);
     },
   };
 }
 
-function showText(place: HTMLElement, bytes: Uint8Array) {
+function showPdf(place: HTMLElement, name: string, bytes: Uint8Array<ArrayBuffer>): Shown {
+  const frame = frameOf(name, bytes);
+  place.replaceChildren(frame);
+  return {
+    words: `PDF, ${sizeOf(bytes.length)}`,
+    close: () => {
+      place.replaceChildren();
+      revoke(frame.src);
+    },
+  };
+}
+
+function showNothing(place: HTMLElement, bytes: Uint8Array, why: string): Shown {
+  place.replaceChildren(make("p", { className: "note" }, why));
+  return { words: sizeOf(bytes.length), close: () => place.replaceChildren() };
+}
+
+function showText(place: HTMLElement, bytes: Uint8Array): Shown {
   const starts = partsOf(bytes);
   const text = make("pre", { dir: "auto", tabIndex: 0 });
   text.setAttribute("role", "region");
@@ -90,7 +120,7 @@ function partsOf(bytes: Uint8Array): number[] {
   return [...starts, bytes.length];
 }
 
-function showTable(place: HTMLElement, name: string, { bytes, starts, delimiter }: Preview & { kind: "table" }) {
+function showTable(place: HTMLElement, name: string, { bytes, starts, delimiter }: Preview & { kind: "table" }): Shown {
   const count = starts.length - 1;
   const decoder = new TextDecoder();
   const rowOf = (number: number): string[] => {

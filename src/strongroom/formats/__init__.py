@@ -272,6 +272,8 @@ class Format(NamedTuple):
     @property
     def outermost(self) -> Format:
         """The format that takes such a file for one whole, whatever is inside it."""
+        if self.carries:
+            return self
         return next(row for row in FORMATS.values() if row.module == self.module and not row.inside)
 
     @property
@@ -331,6 +333,8 @@ class Format(NamedTuple):
 
     def recipient_count(self, source: Source, limits: Limits) -> int:
         """Return how many recipients an archive has: none, where it takes a password."""
+        if self.carries:
+            return FORMATS[self.carries].recipient_count(self._load("reader").locate(source)[0], limits)
         return cast("int", self._load("inspect").recipient_count(source, limits)) if self.keys else 0
 
     def is_behind_program(self, source: Source) -> bool:
