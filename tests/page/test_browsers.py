@@ -6,8 +6,6 @@ Each test starts a browser of its own, so that tests can run side by side.
 from __future__ import annotations
 
 import base64
-import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,41 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 import strongroom
 from strongroom.formats.html import spec
 from tests import agecraft, zipcraft
 from tests.helpers import noise, tool
-from tests.node import installed, node
 from tests.page import making
+from tests.page.driving import drive, each_browser
 from tests.proof import Tried
 
-HERE: Final = Path(__file__).parent
-SCRIPTS: Final = ("browser.mjs", "drive.mjs")
-BROWSERS: Final = {"chromium": "chromium", "firefox": "firefox-esr"}
 PASSWORD: Final = "correct horse battery"
 MIB: Final = 1 << 20
-
-each_browser = pytest.mark.parametrize("browser", BROWSERS)
-
-
-def drive(browser: str, folder: Path, scenarios: list[dict[str, Any]], timeout: int = 300) -> dict[str, Any]:
-    """Run scenarios in a browser, and return what each of them saw; downloads go through `folder`."""
-    path, package, program = tool(BROWSERS[browser]), installed(HERE), node()
-    for name in SCRIPTS:
-        shutil.copy(HERE / name, package)
-    downloads = folder / "downloads"
-    downloads.mkdir(exist_ok=True)
-    asked = [{**scenario, "folder": str(downloads)} for scenario in scenarios]
-    given = {"browser": browser, "path": path, "folder": str(downloads), "scenarios": asked}
-    done = subprocess.run(
-        [program, package / "drive.mjs"], input=json.dumps(given), capture_output=True, text=True, check=False,
-        timeout=timeout,
-    )  # fmt: skip
-    assert not done.returncode, done.stderr
-    facts: dict[str, Any] = json.loads(done.stdout)
-    return facts
 
 
 def quiet(log: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ table below knows which formats there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
@@ -297,10 +298,13 @@ class Format(NamedTuple):
 
     def inspect(self, source: Source, limits: Limits) -> Inspection:
         """Explain a file without its password; raises `FormatError` where it is none of this format."""
-        found = cast("Inspection", self._load("inspect").inspect(source, limits))
-        if self.inside:
+        if self.carries:
+            found = self._load("inspect").inspect(source, partial(FORMATS[self.carries].inspect, limits=limits))
+        else:
+            found = self._load("inspect").inspect(source, limits)
+        if self.inside and not self.carries:
             found = replace(found, description=f"{found.description}, by its name with a ZIP in it")
-        return replace(found, format=self.name, size=source.size)
+        return replace(cast("Inspection", found), format=self.name, size=source.size)
 
     def envelope(self, options: WriterOptions) -> Envelope:
         """Make what encrypts a file to recipients or with a password; raises `ValueError` where they do not fit."""
@@ -392,8 +396,6 @@ FORMATS: Final = {
             magic=(b'<!DOCTYPE html>\n<html lang="en" data-page="strongroom">\n',),
             compressions=("deflate", "store"),  # what every browser unpacks
             module="html",
-            opener="any browser, which asks for the password: {file}",
-            key_opener="any browser, which asks for the identity: {file}",
             readable="",
             keys=True,
             manifest=False,

@@ -38,8 +38,25 @@ class Window:
         """See `Source`; what it reads is the caller's."""
 
 
+FOREIGN: Final = (
+    "the page around the archive is not the one of this version of strongroom: "
+    "whoever made or changed it decides what it does with a password that is typed into it"
+)
+
+
 def find(source: Source) -> Source:
-    """Return the archive in a page. Raises `FormatError`, `TruncatedError`."""
+    """Return the archive in a page, and warn of a page that is not ours. Raises as `locate`."""
+    archive, ours = locate(source)
+    if not ours:
+        warnings.warn(FOREIGN, StrongroomWarning, stacklevel=5)
+    return archive
+
+
+def locate(source: Source) -> tuple[Source, bool]:
+    """Return the archive in a page, and whether the page is the one of this version.
+
+    Raises `FormatError`, `TruncatedError`.
+    """
     head = read(source, 0, min(source.size, LONGEST_FRONT + len(ARMOR)))
     if not head.startswith(MAGIC):
         message = "the file does not begin as a page of strongroom's"
@@ -63,10 +80,4 @@ def find(source: Source) -> Source:
     if read(source, place, source.size - place) != tail:
         message = "the page does not end as it should"
         raise TruncatedError(message, offset=source.size, spec=_SPEC)
-    if head[:start] != front():
-        message = (
-            "the page around the archive is not the one of this version of strongroom: "
-            "whoever made or changed it decides what it does with a password that is typed into it"
-        )
-        warnings.warn(message, StrongroomWarning, stacklevel=5)
-    return Window(source, start, source.size - len(CLOSING))
+    return Window(source, start, source.size - len(CLOSING)), head[:start] == front()
