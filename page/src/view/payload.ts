@@ -16,7 +16,7 @@ export async function takePayload(client: Client, taken: (bytes: number) => void
     for (let node = place?.firstChild; node; node = place?.firstChild) {
       const text = node.textContent ?? "";
       node.remove();
-      found ||= text.trim() !== "";
+      found ||= /\S/.test(text);
       for (let start = 0; start < text.length && !failed; start += PIECE) {
         const piece = encoder.encode(text.slice(start, start + PIECE));
         bytes += piece.length;
