@@ -65,6 +65,37 @@ def test_found_by_content(tmp_path: Path) -> None:
         strongroom.open(renamed, password="other")
 
 
+@pytest.mark.parametrize("compression", ["deflate", "store"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_goes_in_comes_out(tmp_path: Path, compression: str, threads: int) -> None:
+    """Through a file that is read again, through a pipe, and into memory."""
+    data = {"empty": b"", "small": b"x" * 77, "deep/er.csv": b"a,b\n1,2\n" * 99, "large": noise((1 << 20) + 5)}
+    path, stream = tmp_path / "a.html", io.BytesIO()
+    options = {"password": PASSWORD, "compression": compression, "threads": threads}
+    strongroom.seal(data, path, verify=True, **options)  # type: ignore[arg-type]
+    pipe = io.BufferedWriter(stream)
+    strongroom.seal(data, pipe, format="html", **options)  # type: ignore[call-overload]
+    pipe.flush()
+    for source in (path, io.BytesIO(stream.getvalue())):
+        with strongroom.open(source, password=PASSWORD, threads=threads) as room:
+            assert {entry.name: room.read(entry.name) for entry in room} == data
+            with room.open("large", "rb") as file:
+                file.seek(1 << 20)
+                assert file.read() == data["large"][1 << 20 :]
+            assert room.verify().ok
+            room.extract(tmp_path / f"out {type(source).__name__}")
+    assert (tmp_path / "out BytesIO" / "deep" / "er.csv").read_bytes() == data["deep/er.csv"]
+    with strongroom.unseal(path, password=PASSWORD) as ram:
+        assert ram.cat_file("/small") == data["small"]
+
+
+def test_without_a_key() -> None:
+    """Nothing is listed, and what is missing is told."""
+    with pytest.raises(WrongKeyError) as caught:
+        strongroom.open(io.BytesIO(WHOLE))
+    assert caught.value.identity
+
+
 def test_rekey_keeps_the_page(tmp_path: Path) -> None:
     """Other keys make another page with the same content, and only they open it."""
     path = tmp_path / "a.html"
