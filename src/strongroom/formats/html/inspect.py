@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from strongroom.errors import FormatError
-from strongroom.formats.facts import Inspection, Opener, Weakness, structure
+from strongroom.formats.facts import Inspection, Tool, Weakness, structure
 from strongroom.formats.html.reader import FOREIGN, locate
 from strongroom.formats.html.spec import MAGIC
 from strongroom.source import read
@@ -37,8 +37,8 @@ def inspect(source: Source, explain: Callable[[Source], Inspection]) -> Inspecti
         found,
         description=_DESCRIPTION,
         weaknesses=weaknesses,
-        openers=(
-            Opener("any browser", fit, "" if fit else "its keys are none that the page takes"),
-            Opener("age", opens=True, note="what is cut out of the page"),
+        tools=(
+            Tool("any browser", fit, "" if fit else "its keys are none that the page takes"),
+            Tool("age", opens=True, note="what is cut out of the page"),
         ),
     )

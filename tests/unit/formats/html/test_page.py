@@ -89,6 +89,18 @@ def test_what_goes_in_comes_out(tmp_path: Path, compression: str, threads: int) 
         assert ram.cat_file("/small") == data["small"]
 
 
+@pytest.mark.parametrize("other", ["b.zip", "b.7z", "b.zip.age"])
+def test_convert(tmp_path: Path, other: str) -> None:
+    """A page is made out of any archive, and the other way round."""
+    data = {"a.txt": b"a" * 999, "b/c": b""}
+    strongroom.seal(data, tmp_path / other, password=PASSWORD)
+    strongroom.convert(tmp_path / other, tmp_path / "a.html", password=PASSWORD)
+    strongroom.convert(tmp_path / "a.html", tmp_path / f"new-{other}", password=PASSWORD)
+    for name in ("a.html", f"new-{other}"):
+        with strongroom.open(tmp_path / name, password=PASSWORD) as room:
+            assert {entry.name: room.read(entry.name) for entry in room} == data
+
+
 def test_without_a_key() -> None:
     """Nothing is listed, and what is missing is told."""
     with pytest.raises(WrongKeyError) as caught:
@@ -145,13 +157,13 @@ def test_inspect_tells_of_the_page(tmp_path: Path) -> None:
     """Without a key: what is in the page, which program opens it, and whether the page is ours."""
     found = strongroom.inspect(io.BytesIO(WHOLE))
     assert (found.format, found.ok, found.size, found.recipients) == ("html", True, len(WHOLE), ("X25519",))
-    assert {opener.tool: opener.opens for opener in found.openers} == {"any browser": True, "age": True}
+    assert {tool.name: tool.opens for tool in found.tools} == {"any browser": True, "age": True}
     altered = strongroom.inspect(io.BytesIO(WHOLE[:5000] + b"x" + WHOLE[5001:]))
     assert {one.code for one in altered.weaknesses} - {one.code for one in found.weaknesses} == {"foreign-page"}
     assert not strongroom.inspect(io.BytesIO(WHOLE[:-9])).ok
     tag = agecraft.seal(zipcraft.join(), [agecraft.TAG_RECIPIENT], armored=True)
-    openers = strongroom.inspect(io.BytesIO(spec.front() + tag + spec.CLOSING)).openers
-    assert not openers[0].opens
+    tools = strongroom.inspect(io.BytesIO(spec.front() + tag + spec.CLOSING)).tools
+    assert not tools[0].opens
 
 
 def test_an_older_page_opens() -> None:
