@@ -257,9 +257,9 @@ async function askWorker(cases) {
   const script = document.querySelector("script").textContent;
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   const answers = [];
+  const worker = new Worker(url);
+  let number = 0;
   for (const { name, data, password, identity, read } of cases) {
-    const worker = new Worker(url);
-    let number = 0;
     const ask = (verb, ask) =>
       new Promise((resolve) => {
         const id = ++number;
@@ -277,8 +277,8 @@ async function askWorker(cases) {
       answer.text = found.answer ? new TextDecoder("latin1").decode(found.answer) : null;
     }
     answers.push(answer);
-    worker.terminate();
   }
+  worker.terminate();
   URL.revokeObjectURL(url);
   return answers;
 }
