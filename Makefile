@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench proof fuzz matrix docs clean tools FORCE
+.PHONY: help demo test lint bench proof fuzz matrix docs page pictures clean tools FORCE
 help:
-	@echo 'make demo | test | lint | bench | proof | fuzz | matrix | docs | clean'
+	@echo 'make demo | test | lint | bench | proof | fuzz | matrix | docs | page | pictures | clean'
 
 demo: $(VENV)/.with-base
 	@$(RUN) -m examples.demo
@@ -39,8 +39,16 @@ matrix: $(VENV)/.with-package tools
 docs: $(VENV)/.with-docs
 	$(VENV)/bin/sphinx-build -W --keep-going -q -E -b dirhtml docs build/site
 
+# The page that opens archives, out of page/: a file of the package, which a test builds anew and compares.
+page: tools
+	@cd page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent check && npm run --silent build
+
+# What docs/send.md shows of it.
+pictures: $(VENV)/.with-test tools
+	@STRONGROOM_PICTURES=docs/pictures $(RUN) -m pytest -q tests/page/test_pictures.py -k fits
+
 clean:
-	rm -rf $(VENV) .bench-* .fuzz-found build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) page/node_modules .bench-* .fuzz-found build demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say which extras are installed. Two at once (make -j) would break the environment.
@@ -65,6 +73,7 @@ $(VENV)/.python: FORCE
 define FIND_MISSING
 missing=; PATH="$$PATH:/usr/sbin:/sbin"; \
 for tool in 7zz:7zip bsdtar:libarchive-tools unzip:unzip strace:strace gcore:gdb age:age node:nodejs npm:npm \
+  chromium:chromium firefox-esr:firefox-esr \
   ssh-keygen:openssh-client zsh:zsh fish:fish groff:groff mandoc:mandoc dbus-run-session:dbus-daemon \
   gnome-keyring-daemon:gnome-keyring mount:mount mkfs.ext4:e2fsprogs mkfs.exfat:exfatprogs \
   mount.exfat-fuse:exfat-fuse; do \

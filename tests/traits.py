@@ -110,7 +110,8 @@ ZIP_AGE: Final = Trait(
 )
 TRAITS: Final = (ZIP, SEVEN, ZIP_AGE)
 SINGLE: Final = "age"  # which holds one entry, and has tests of its own
-assert {SINGLE, *(trait.name for trait in TRAITS)} == set(FORMATS), "every format has to pass these tests"
+CARRIES: Final = "html"  # which is a zip.age and what stands around it, and has tests of that
+assert {SINGLE, CARRIES, *(trait.name for trait in TRAITS)} == set(FORMATS), "every format has to pass these tests"
 
 each_format: Final = pytest.mark.parametrize("trait", TRAITS, ids=str)
 each_pipe: Final = pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait.pipes], ids=str)

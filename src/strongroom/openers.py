@@ -49,6 +49,9 @@ _BY_AGE: Final[Mapping[Platform, Opener]] = MappingProxyType(
     }
 )
 
+_EVERYWHERE: Final[tuple[Platform, ...]] = (*DESKTOPS, "Android", "iPhone")
+_BROWSER: Final = Opener("any browser", "by a double click, offline", unfit="the preview of a mail program")
+
 OPENERS: Final[Mapping[str, Mapping[Platform, Opener]]] = MappingProxyType(
     {
         "zip": MappingProxyType(
@@ -69,6 +72,7 @@ OPENERS: Final[Mapping[str, Mapping[Platform, Opener]]] = MappingProxyType(
             }
         ),
         "zip.age": _BY_AGE,
+        "html": MappingProxyType(dict.fromkeys(_EVERYWHERE, _BROWSER)),
         "age": _BY_AGE,
     }
 )

@@ -17,7 +17,7 @@ from strongroom.isolated import end_worker, library_folder, start_worker
 if TYPE_CHECKING:
     from strongroom.memory.secret import Secret
 
-GUESSES: Final = {"zip": 18e6, "7z": 60e3, "zip.age": 1.3e3, "age": 1.3e3}
+GUESSES: Final = {"zip": 18e6, "7z": 60e3, "zip.age": 1.3e3, "html": 1.3e3, "age": 1.3e3}
 """Passwords that one graphics card tries in a second, by format.
 
 Measured with hashcat 6.1.1 on an NVIDIA RTX 3090 (Chick3nman, gist e4fcee00cb6d82874dace72106d73fef), and doubled, as

@@ -1,6 +1,6 @@
 """typage, which is age in JavaScript and knows post-quantum keys, and our files, both ways.
 
-Node runs once for all cases. The package goes beside the virtual environment's own, as the lock file has it.
+Node runs once for all cases.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -25,11 +24,10 @@ from strongroom.formats.age.recipients import Recipient
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret
 from tests import agecraft
-from tests.helpers import missing, noise, tool
+from tests.helpers import noise
+from tests.node import installed, node
 
 HERE: Final = Path(__file__).parent / "typage"
-FILES: Final = ("package.json", "package-lock.json", ".npmrc", "typage.js")
-OLDEST_NODE: Final = 20
 PHRASE: Final = "interop pass phrase"
 SIZES: Final = (0, 1, 65535, 65536, 65537, 1 << 20)
 KINDS: Final = {"x25519": agecraft.X25519, "hybrid": agecraft.HYBRID, "passphrase": PHRASE}
@@ -42,23 +40,6 @@ class Run:
 
     folder: Path
     said: dict[str, dict[str, str]]
-
-
-def installed() -> Path:
-    """A folder with the package that the lock file names, installed where it is not yet."""
-    npm, folder = tool("npm"), Path(sys.prefix) / "typage"
-    locked, kept = (HERE / "package-lock.json").read_bytes(), folder / "installed"
-    if not kept.exists() or kept.read_bytes() != locked:
-        folder.mkdir(exist_ok=True)
-        for name in FILES:
-            shutil.copy(HERE / name, folder)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
-            missing(f"npm could not install typage: {done.stderr.strip()}")
-        kept.write_bytes(locked)
-    shutil.copy(HERE / "typage.js", folder)
-    return folder
 
 
 def name(kind: str, form: str, size: int) -> str:
@@ -91,11 +72,8 @@ def password() -> Iterator[Secret]:
 @pytest.fixture(scope="module")
 def typage(tmp_path_factory: pytest.TempPathFactory, password: Secret) -> Run:
     """All that typage is asked, at once."""
-    node, folder = tool("node"), tmp_path_factory.mktemp("typage")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").split(".")[0]) < OLDEST_NODE:
-        missing(f"node is {version}, and typage takes {OLDEST_NODE} or later")
-    package = installed()
+    program, folder = node(), tmp_path_factory.mktemp("typage")
+    script = shutil.copy(HERE / "typage.js", installed(HERE))
     jobs: dict[str, dict[str, Any]] = {}
     for kind, form, size in CASES:
         case, armored = name(kind, form, size), form == "armored"
@@ -118,7 +96,7 @@ def typage(tmp_path_factory: pytest.TempPathFactory, password: Secret) -> Run:
             "source": f"{folder / name(kind, 'binary', 1)}.ours", "target": str(folder / "never"),
         }  # fmt: skip
     done = subprocess.run(
-        [node, package / "typage.js"], input=json.dumps(list(jobs.values())), capture_output=True, text=True,
+        [program, script], input=json.dumps(list(jobs.values())), capture_output=True, text=True,
         check=True, timeout=120,
     )  # fmt: skip
     return Run(folder, dict(zip(jobs, json.loads(done.stdout), strict=True)))

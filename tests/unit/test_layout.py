@@ -41,8 +41,8 @@ ORDER = [
     "audit",
     "cli",
 ]
-OF_ONE_FORMAT = {"layers/age.py": "age", "fs/sealed": "age"}
-"""What is made of a format outside of its folder, by name: age, which is no archive there."""
+OF_ONE_FORMAT = {"layers/age.py": "age", "fs/sealed": "age", "cli/page.py": "html"}
+"""What is made of a format outside of its folder, by name: age, which is no archive there, and the page without one."""
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if path != HOUSE / "__init__.py")
 
 

@@ -14,7 +14,7 @@ def test_every_format_opens_on_every_desktop() -> None:
         for opener in openers.values():
             assert opener.program
             assert opener.source
-            assert ("{key}" in opener.key_command) == FORMATS[name].keys
+            assert ("{key}" in opener.key_command) == (FORMATS[name].keys and bool(opener.command))
 
 
 @pytest.mark.parametrize("name", OPENERS)

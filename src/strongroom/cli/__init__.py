@@ -37,6 +37,7 @@ VERBS: Final = (
     "run",
     "keygen",
     "passphrase",
+    "page",
     "doctor",
     "audit",
     "completion",

@@ -76,6 +76,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return f"`strongroom ls {quoted(archive or 'ARCHIVE')}` shows the names"
         case UnsupportedError():
             return for_unsupported(failure)
+        case LimitError() if notes := getattr(failure, "__notes__", None):
+            return str(notes[0])
         case LimitError():
             return "--limit NAME=VALUE changes a bound, for an archive that you trust"
         case WrongKeyError() if failure.identity:

@@ -32,7 +32,8 @@ def how_to_open(archive: str, row: Format, *, by_key: bool, post_quantum: bool) 
     ours = f"strongroom extract{f' -i {_KEY}' * by_key}{as_what} {file} DIR"
     rows = [*((", ".join(where), said) for said, where in platforms.items()), ("or anywhere", ours)]
     width = max(len(where) for where, _ in rows)
-    yield f"the recipient opens it with the {'key' if by_key else 'password'}, and{' age 1.3 or later:' * post_quantum}"
+    later = " age 1.3 or later:" * (post_quantum and not row.carries)  # a browser brings what it takes
+    yield f"the recipient opens it with the {'key' if by_key else 'password'}, and{later}"
     for where, said in rows:
         yield f"  {where.ljust(width)}  {said}"
 

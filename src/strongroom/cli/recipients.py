@@ -38,7 +38,7 @@ class Recipients(NamedTuple):
             raise Misuse(message)
         if not row.keys:
             message = f"{row.name} has no recipients, only a password"
-            raise Misuse(message, hint="name the archive .zip.age, or .age for a single file")
+            raise Misuse(message, hint="name the archive .zip.age or .html, or .age for a single file")
         if (stdin_is_data or password.descriptor == 0) + self.files.count(_STDIO) > 1:
             message = "standard input cannot give recipients and something else"
             raise Misuse(message, hint="put the recipients into a file, and name that")

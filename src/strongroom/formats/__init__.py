@@ -8,6 +8,7 @@ table below knows which formats there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
@@ -246,7 +247,8 @@ class Format(NamedTuple):
     """A row of the table. `module` has `writer.Writer`, `writer.check_password`, `reader.Reader` and `inspect.inspect`.
 
     `readable` is what anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
-    `writer.make_envelope` and `reader.open_payload`; `inside` then names the format of what is in the envelope.
+    `writer.make_envelope` and `reader.open_payload`; `inside` then names the format of what is in the envelope. With
+    `carries` the module has `writer.Page` and `reader.find` instead: a file of that format, armored, stands in a page.
     """
 
     name: str
@@ -259,6 +261,7 @@ class Format(NamedTuple):
     manifest: bool = True  # else the format authenticates the whole file
     single: bool = False  # holds one entry, without its name
     inside: str = ""
+    carries: str = ""
     from_end: bool = False  # is found from its end, whatever stands before it
     behind_program: bool = False  # `directory.find` finds it behind a program that unpacks it
 
@@ -270,55 +273,72 @@ class Format(NamedTuple):
     @property
     def outermost(self) -> Format:
         """The format that takes such a file for one whole, whatever is inside it."""
+        if self.carries:
+            return self
         return next(row for row in FORMATS.values() if row.module == self.module and not row.inside)
+
+    @property
+    def _keys_module(self) -> str:
+        """The module that knows the keys: this format's, or that of what it carries."""
+        return FORMATS[self.carries].module if self.carries else self.module
 
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""
         if self.inside:
             return composed.Writer(
-                self.envelope(options), FORMATS[self.inside].writer(composed.inner(options)), self.module
+                self.envelope(options), FORMATS[self.inside].writer(composed.inner(options)), self._keys_module
             )
         return cast("Writer", self._load("writer").Writer(options))
 
     def reader(self, source: Source, options: ReaderOptions) -> Reader:
         """Make a reader; raises a `StrongroomError` where `source` is not an archive that we read."""
         if self.inside:
-            return composed.Reader(self.payload(source, options), FORMATS[self.inside], options, self.module)
+            return composed.Reader(self.payload(source, options), FORMATS[self.inside], options, self._keys_module)
         return cast("Reader", self._load("reader").Reader(source, options))
 
     def inspect(self, source: Source, limits: Limits) -> Inspection:
         """Explain a file without its password; raises `FormatError` where it is none of this format."""
-        found = cast("Inspection", self._load("inspect").inspect(source, limits))
-        if self.inside:
+        if self.carries:
+            found = self._load("inspect").inspect(source, partial(FORMATS[self.carries].inspect, limits=limits))
+        else:
+            found = self._load("inspect").inspect(source, limits)
+        if self.inside and not self.carries:
             found = replace(found, description=f"{found.description}, by its name with a ZIP in it")
-        return replace(found, format=self.name, size=source.size)
+        return replace(cast("Inspection", found), format=self.name, size=source.size)
 
     def envelope(self, options: WriterOptions) -> Envelope:
         """Make what encrypts a file to recipients or with a password; raises `ValueError` where they do not fit."""
+        if self.carries:
+            carried = FORMATS[self.carries].envelope(options._replace(armored=True))
+            return cast("Envelope", self._load("writer").Page(carried))
         return cast("Envelope", self._load("writer").make_envelope(options))
 
     def payload(self, source: Source, options: ReaderOptions) -> Enveloped:
         """Open an envelope; raises `WrongKeyError` and other `StrongroomError`s."""
+        if self.carries:
+            return FORMATS[self.carries].payload(self._load("reader").find(source), options)
         return cast("Enveloped", self._load("reader").open_payload(source, options))
 
     def read_recipients(self, given: Iterable[Any], limits: Limits) -> tuple[Recipient, ...]:
         """Read recipients, text or paths of files of them; raises as `given.given_recipients`."""
-        return cast("tuple[Recipient, ...]", self._load("given").given_recipients(given, limits))
+        return cast("tuple[Recipient, ...]", self._load_keys("given").given_recipients(given, limits))
 
     def identities_in(self, source: Source, name: str, ask: Callable[[], Secret], limits: Limits) -> list[Identity]:
         """Read a file of identities; `ask` gives the passphrase of one that has one. See `envelope.open_identities`."""
-        return cast("list[Identity]", self._load("envelope").open_identities(source, name, ask, limits))
+        return cast("list[Identity]", self._load_keys("envelope").open_identities(source, name, ask, limits))
 
     def generate(self, *, classic: bool) -> Identity:
         """Make a new identity; a `classic` one is not post-quantum, and known to older tools."""
-        return cast("Identity", self._load("identities").generate(classic=classic))
+        return cast("Identity", self._load_keys("identities").generate(classic=classic))
 
     def encode_identity(self, identity: Identity) -> Secret:
         """Return the text of an identity that `generate` made."""
-        return cast("Secret", self._load("identities").encode(identity))
+        return cast("Secret", self._load_keys("identities").encode(identity))
 
     def recipient_count(self, source: Source, limits: Limits) -> int:
         """Return how many recipients an archive has: none, where it takes a password."""
+        if self.carries:
+            return FORMATS[self.carries].recipient_count(self._load("reader").locate(source)[0], limits)
         return cast("int", self._load("inspect").recipient_count(source, limits)) if self.keys else 0
 
     def is_behind_program(self, source: Source) -> bool:
@@ -327,10 +347,13 @@ class Format(NamedTuple):
 
     def check_password(self, password: Secret) -> None:
         """Raise `ValueError` for a password that the format's tools cannot use; warn of one that few can."""
-        self._load("writer").check_password(password)
+        self._load_keys("writer").check_password(password)
 
     def _load(self, name: str) -> Any:  # noqa: ANN401 - a module
         return import_module(f"strongroom.formats.{self.module}.{name}")
+
+    def _load_keys(self, name: str) -> Any:  # noqa: ANN401 - the same
+        return import_module(f"strongroom.formats.{self._keys_module}.{name}")
 
 
 _AGE: Final = (b"age-encryption.org/", b"-----BEGIN AGE")
@@ -366,6 +389,18 @@ FORMATS: Final = {
             keys=True,
             manifest=False,
             inside="zip",
+        ),
+        Format(
+            name="html",
+            suffixes=(".html",),
+            magic=(b'<!DOCTYPE html>\n<html lang="en" data-page="strongroom">\n',),
+            compressions=("deflate", "store"),  # what every browser unpacks
+            module="html",
+            readable="",
+            keys=True,
+            manifest=False,
+            inside="zip",
+            carries="age",
         ),
         Format(
             name="age",

@@ -59,7 +59,7 @@ def detect(source: Source, path: object) -> Format:
     head = read(source, 0, min(source.size, _HEAD)).lstrip(b" \t\r\n")  # which may stand before armor
     name = (_text(path) or "").lower()
     for row in FORMATS.values():
-        if head.startswith(row.magic) and (not row.inside or name.endswith(row.suffixes)):
+        if head.startswith(row.magic) and (not row.inside or row.carries or name.endswith(row.suffixes)):
             return row
     if head.startswith(_PROGRAMS):
         for row in FORMATS.values():
