@@ -20,8 +20,9 @@ lint: $(VENV)/.with-lint
 	$(VENV)/bin/pyright
 	@types=$$(PATH=$(CURDIR)/$(VENV)/bin:$$PATH pyright --verifytypes strongroom --ignoreexternal) || { echo "$$types"; false; }
 
+# Beside other tools, 15 minutes; all figures and their plots go into the documents.
 bench: $(VENV)/.with-bench tools
-	@$(RUN) -m bench
+	@$(RUN) -m bench --page docs/benchmarks
 
 # All that was tried against the promises, as often as it takes to believe it, and the table of it.
 proof: $(VENV)/.with-test tools

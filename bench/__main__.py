@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -18,8 +17,9 @@ from pathlib import Path
 
 from bench.measure import MIB, Case, Setting, clean
 from bench.peers import UnavailableError
+from bench.report import publish, report
 from bench.sealed import count
-from bench.table import WORKS, Row, judge, lines
+from bench.table import WORKS, Row, lines
 from bench.works import GROUPS
 
 
@@ -37,6 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tool", action="append", metavar="NAME", help="tools that contain NAME: strongroom, 7zz, ...")
     parser.add_argument("--folder", type=Path, help="where to make the hidden folder for files (default: here)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--page", type=Path, metavar="FOLDER", help="write a page of all figures, and plots, to FOLDER")
     options = parser.parse_args()
     if options.quick:
         options.size, options.entries, options.repeat = 32, 2000, 1
@@ -100,19 +101,6 @@ def _titles(options: argparse.Namespace) -> dict[str, str]:
     return {key: work.title.format(**sizes) for key, work in WORKS.items()}
 
 
-def _report(rows: list[Row], titles: dict[str, str], path: Path) -> None:
-    report = []
-    for row in rows:
-        verdict = judge(row, rows)
-        line = {
-            "work": row.work, "title": titles[row.work], "tool": row.tool, "unit": WORKS[row.work].unit,
-            "figure": row.figure, "figures": row.figures, "failure": row.failure or None, "ratio": verdict.ratio,
-            "target": f"{verdict.target.sign} {verdict.target.value:g}" if verdict.target else None, "met": verdict.met,
-        }  # fmt: skip
-        report.append(line)
-    path.write_text(json.dumps(report, indent=1) + "\n")
-
-
 def _measure_all(options: argparse.Namespace, rows: dict[tuple[str, str], Row]) -> None:
     with _folder(options.folder) as folder:
         setting = Setting(folder, options.size * MIB, options.entries)
@@ -151,16 +139,19 @@ def main() -> None:
     found = [row for row in rows.values() if _wanted(row.work, options.only)]
     found.sort(key=lambda row: order.index(row.work))
     titles = _titles(options)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"{options.size} MiB, median of {options.repeat}, {cores} CPUs, Python {platform.python_version()}")
+    run = f"{options.size} MiB, median of {options.repeat}"
+    measured = report(found, titles, run)
+    print(run, measured["machine"]["processor"], measured["machine"]["system"], sep=", ")
     print("ratio: strongroom's figure divided by the tool's; all tools read one archive, which strongroom made,")
     print("or the next tool where strongroom could not\n")
     print("\n".join(lines(found, titles)))
     if options.json:
-        _report(found, titles, options.json)
+        options.json.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     if interrupted:
         print("\ninterrupted: this is what was measured until then")
         sys.exit(130)
+    if options.page:
+        publish(measured, options.page)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ def judge(row: Row, rows: Sequence[Row]) -> Verdict:
     return Verdict(ratio, target, target.met(compared) if target and compared is not None else None)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Round to what can be told apart."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -137,7 +138,7 @@ def lines(rows: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
         line = (
             titles[row.work],
             row.tool,
-            f"{_short(row.figure)} {unit}" if row.figure is not None else row.failure or "not measured",
+            f"{short(row.figure)} {unit}" if row.figure is not None else row.failure or "not measured",
             f"{verdict.ratio:.2f}" if verdict.ratio is not None and row.tool != OWN else "",
             bound,
             {True: "ok", False: "miss", None: ""}[verdict.met],

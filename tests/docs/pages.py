@@ -2,7 +2,8 @@
 
 Blocks of `python` share their variables, blocks of `sh` are run by bash on a terminal, where every password that is
 asked for is typed. All other blocks are only shown. What a reader has already, such as a DataFrame, stands in an HTML
-comment that begins with the language: `<!-- python`.
+comment that begins with the language: `<!-- python`. A page that runs `pg_dump` finds a server with a database `clinic`
+and an empty one, `copy`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 PASSWORD: Final = "trench apple moves slowly under glass"
-SHOWN: Final = frozenset({"", "text", "json", "powershell", "toml", "ini", "eval-rst", "toctree"})
+SHOWN: Final = frozenset(
+    {"", "text", "json", "powershell", "toml", "ini", "eval-rst", "toctree", "include", "literalinclude"}
+)
+_SERVER: Final = ("PGHOST", "PGUSER")
 _PATIENCE: Final = 120.0
 _BLOCK: Final = re.compile(
     r"(?ms)^(?:```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^```|<!-- (?P<hidden>python|sh)\n(?P<setting>.*?)^-->)"
@@ -77,6 +81,7 @@ def shell(block: Block, folder: Path) -> None:
     ours, theirs = os.openpty()
     environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder), "TERM": "xterm",
                    "LC_ALL": "C.UTF-8"}  # fmt: skip
+    environment |= {name: os.environ[name] for name in _SERVER if name in os.environ}
     try:
         process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", "bash", "-euo", "pipefail", "-c", block.code],
@@ -96,8 +101,9 @@ def shell(block: Block, folder: Path) -> None:
         if _ASKS.search(shown):
             os.write(ours, PASSWORD.encode() + b"\n")
             shown += b"\n"
-    os.close(ours)
-    assert process.wait(_PATIENCE) == 0, f"line {block.line}: {shown.decode()}"
+    code = process.wait(_PATIENCE)
+    os.close(ours)  # not before: it hangs up on who has not ended yet
+    assert code == 0, f"line {block.line} ended with {code}: {shown.decode()}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 
 from tests.helpers import missing, tool
 
+ROWS = 20_000
 _OWNER = "postgres"  # the server refuses to run as root
 _INSTALLED = Path("/usr/lib/postgresql")  # Debian's, where not all of it is on PATH
 
@@ -67,6 +68,19 @@ def server() -> Iterator[Server]:
                 process.terminate()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def clinic(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A database `clinic` with a table, and an empty one, `copy`."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("clinic", "copy"):
+        server.run("postgres", f"DROP DATABASE IF EXISTS {name}")
+        server.run("postgres", f"CREATE DATABASE {name}")
+    filled = "INSERT INTO patient SELECT i, 'canary ' || i FROM generate_series(1, :rows) i".replace(":rows", str(ROWS))
+    server.run("clinic", "CREATE TABLE patient (id INT PRIMARY KEY, name TEXT NOT NULL)", filled)
+    return server
 
 
 def _wait(process: subprocess.Popen[bytes], socket: Path) -> None:

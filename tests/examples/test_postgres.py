@@ -9,28 +9,14 @@ from pathlib import Path
 import pytest
 
 from examples import postgres_dump
-from tests.examples.database import Server, server
+from tests.examples.database import ROWS, Server, clinic, server
 from tests.helpers import listing
 from tests.leak.test_strace import CLI, PASSWORD, WRITES, check, trace
 from tests.proof import Tried
 
-__all__ = ["server"]
+__all__ = ["clinic", "server"]
 
-ROWS = 20_000
 TOTAL = f"{ROWS}|{ROWS * (ROWS + 1) // 2}"
-
-
-@pytest.fixture
-def clinic(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A database `clinic` with a table, and an empty one, `copy`."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("clinic", "copy"):
-        server.run("postgres", f"DROP DATABASE IF EXISTS {name}")
-        server.run("postgres", f"CREATE DATABASE {name}")
-    filled = "INSERT INTO patient SELECT i, 'canary ' || i FROM generate_series(1, :rows) i".replace(":rows", str(ROWS))
-    server.run("clinic", "CREATE TABLE patient (id INT PRIMARY KEY, name TEXT NOT NULL)", filled)
-    return server
 
 
 def rows(server: Server) -> str:

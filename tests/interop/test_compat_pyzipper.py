@@ -35,7 +35,7 @@ UNLIKE: Final = {
     for method in ("Stored", "Deflate", "Bzip2", "Lzma")
     for test in ("test_too_many_files", "test_too_many_files_append")
 }
-"""The tests that cannot pass, each with the reason, as docs/migrate-pyzipper.md has it."""
+"""The tests that cannot pass, each with the reason, as docs/migrate/pyzipper.md has it."""
 
 
 def suite(scratch: Path) -> Path:

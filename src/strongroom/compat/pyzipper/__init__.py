@@ -2,7 +2,7 @@
 
 It is pyzipper's interface, and a Room does the work. So an archive appears whole or not at all, an entry's data is
 authenticated before the first byte of it is given out, and nothing is written without encryption. What differs for
-callers is listed in docs/migrate-pyzipper.md.
+callers is listed in docs/migrate/pyzipper.md.
 """
 
 from strongroom.compat.pyzipper.archive import AESZipFile
