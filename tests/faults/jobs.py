@@ -18,6 +18,7 @@ from strongroom.source import PARTIAL
 
 CANARY: Final = os.urandom(16).hex().encode()
 PASSWORD: Final = b"correct horse battery"
+NEW_PASSWORD: Final = b"nine tame owls read maps"
 SIZES: Final = {"large": (9 << 20) + 5, "small": 300, "empty": 0}
 """What is sealed: more than two buffers of the output, which are 4 MiB, and less."""
 
@@ -51,6 +52,7 @@ def make_inputs(folder: Path) -> None:
     for name, size in SIZES.items():
         (data / name).write_bytes(canaries(CANARY, size))
     (folder / "pw").write_bytes(PASSWORD)
+    (folder / "new.pw").write_bytes(NEW_PASSWORD)
     for name in ("old", "new"):
         assert verb("keygen", "--classic", "-o", f"{name}.key")(folder, folder) == 0
         public = (folder / f"{name}.key").read_text().split("public key: ")[1].split()[0]
@@ -97,14 +99,16 @@ def contents(inputs: Path) -> dict[str, bytes]:
     return {f"data/{name}": (inputs / "data" / name).read_bytes() for name in SIZES}
 
 
-def _archive(name: str, *, key: str | None = None, single: str | None = None) -> Callable[[Path, Path], None]:
+def _archive(
+    name: str, *, key: str | None = None, single: str | None = None, password: bytes = PASSWORD
+) -> Callable[[Path, Path], None]:
     """An archive is whole where it opens, all of it holds, and it has all that was sealed."""
 
     def whole(inputs: Path, out: Path) -> None:
         expected = contents(inputs)
         if single:
             expected = {name.removesuffix(".age"): expected[single]}
-        how = {"identities": [inputs / f"{key}.key"]} if key else {"password": PASSWORD}
+        how = {"identities": [inputs / f"{key}.key"]} if key else {"password": password}
         with strongroom.open(out / name, **how) as room:  # type: ignore[arg-type]
             assert room.verify().ok
             assert {entry.name: room.read(entry.name) for entry in room if entry.kind == "file"} == expected
@@ -132,6 +136,7 @@ def _identity(inputs: Path, out: Path) -> None:
 _PW: Final = ("--password-file", "pw")
 _STORE: Final = ("--method", "store")
 _OVER: Final = (*_PW, *_STORE, "--overwrite")
+_ANEW: Final = (*_PW, "--new-password-file", "new.pw")
 _NEW: Final = ("-i", "old.key", "-R", "new.pub")
 _OLD: Final = "noise"
 
@@ -176,6 +181,19 @@ JOBS: Final[dict[str, Job]] = {
         "a.zip.age",
         _archive("a.zip.age", key="new"),
         {"a.zip.age": "old.zip.age"},
+    ),
+    "rekey zip": Job(
+        verb("rekey", *_ANEW, "OUT/a.zip"), "a.zip", _archive("a.zip", password=NEW_PASSWORD), {"a.zip": "old.zip"}
+    ),
+    "rekey 7z": Job(
+        verb("rekey", *_ANEW, "OUT/a.7z"), "a.7z", _archive("a.7z", password=NEW_PASSWORD), {"a.7z": "old.7z"}
+    ),
+    "convert zip to 7z": Job(verb("convert", *_PW, "old.zip", "OUT/a.7z"), "a.7z", _archive("a.7z")),
+    "convert zip.age to zip over another": Job(
+        verb("convert", "-i", "old.key", "--new-password-file", "pw", "old.zip.age", "OUT/a.zip", "--overwrite"),
+        "a.zip",
+        _archive("a.zip"),
+        {"a.zip": _OLD},
     ),
     "rekey age into another": Job(
         verb("rekey", *_NEW, "old.age", "-o", "OUT/a.age"), "a.age", _archive("a.age", key="new", single="data/large")
