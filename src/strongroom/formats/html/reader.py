@@ -25,7 +25,7 @@ class Window:
     def __init__(self, source: Source, start: int, end: int) -> None:
         self._source = source
         self._start = start
-        self.size = end - start
+        self.size: int = end - start
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """See `Source`."""
