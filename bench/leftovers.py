@@ -87,7 +87,7 @@ def leftovers(tool: str, folder: Path) -> Mapping[str, int]:
     work, hardened = TOOLS[tool]
     password, canary = secrets.token_hex(16).encode(), secrets.token_bytes(16)
     job = child.Job(
-        folder=str(folder), archives={}, sizes={}, password_size=len(password),
+        folder=str(folder), archives={}, sizes={}, password_size=len(password), recipient="",
         harden=hardened, readable=os.geteuid() != 0, steps=(),
     )  # fmt: skip
     program = ("-c", _PROGRAM.format(size=SIZE, work=work.strip()))

@@ -143,11 +143,15 @@ def failures(format_name: str) -> Iterator[tuple[str, Failing]]:
     yield "a password with a NUL", lambda: read_all(whole, password=f"{PASSWORD}\0", **with_format)
     yield "a lone surrogate", lambda: read_all(whole, password=f"{PASSWORD}\udc80", **with_format)
     yield "a password of another type", lambda: read_all(whole, password=[PASSWORD], **with_format)
-    for place in (0, 8, len(whole) // 3, len(whole) // 2, len(whole) - 30, len(whole) - 3):
+    start, end = 0, len(whole)
+    if row.carries:  # what is around may be changed, with a warning
+        start, end = whole.index(b"-----BEGIN AGE"), whole.index(b"-----END AGE") + 5
+    size = end - start
+    for place in (start, start + 8, start + size // 3, start + size // 2, end - 30, end - 3):
         flipped = bytearray(whole)
         flipped[place] ^= 0x55
         yield f"byte {place} flipped", lambda data=bytes(flipped): read_all(data, password=PASSWORD, **with_format)
-        yield f"cut at {place}", lambda size=place: read_all(whole[:size], password=PASSWORD, **with_format)
+        yield f"cut at {place}", lambda cut=place: read_all(whole[:cut], password=PASSWORD, **with_format)
     for limit in ({"memory_size": 1}, {"kdf_work": 1, "scrypt_log_n": 1}, {"header_size": 1}):
         limits = strongroom.Limits(**limit)
         yield f"limits {limit}", lambda limits=limits: read_all(whole, password=PASSWORD, limits=limits, **with_format)
