@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack, cast
 
+from strongroom.errors import OutputError
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret
 from strongroom.room import OpenOptions, create
@@ -105,7 +107,8 @@ def rekey(
     options       as for `convert`
 
     Raises as `convert`; `ValueError` also for a `target` whose suffix says another format, `UnsupportedError` where
-    something would be lost in place: symlinks, the program in front of an archive, further volumes.
+    something would be lost in place: symlinks, the program in front of an archive, further volumes; `OutputError` where
+    the file was changed meanwhile, which is not replaced.
     """
     where = _where(source, target)
     with ExitStack() as stack:
@@ -114,6 +117,7 @@ def rekey(
         finally:
             del new_password, recipients  # as above
         limits = options.get("limits") or Limits()
+        check = _unchanged(source) if target is None else None
         opened = open_source(source, limits)
         stack.callback(opened.close)
         row = known(name) if (name := options.get("format")) else detect(opened, source)
@@ -135,6 +139,8 @@ def rekey(
             threads=options.get("threads"),
             progress=options.get("progress"),
         )
+        if check is not None:
+            new.before_it_appears(check)
         _copy(old, new)
 
 
@@ -217,6 +223,24 @@ def _where(
         message = "a stream is not written over while it is read: give another one as target"
         raise ValueError(message)
     return target
+
+
+def _unchanged(source: str | os.PathLike[str] | BinaryIO) -> Callable[[], None]:
+    """Return what raises `OutputError` where the file is no longer the one that it is now: it would be lost."""
+    path = Path(cast("str", source))
+
+    def state() -> tuple[int, ...]:
+        status = path.stat()
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    before = state()
+
+    def check() -> None:
+        if state() != before:
+            message = f"{path} was changed by somebody else meanwhile, and is not replaced"
+            raise OutputError(message)
+
+    return check
 
 
 def _refuse_suffix(named: Format | None, found: Format, target: object) -> None:

@@ -19,12 +19,14 @@ from strongroom.memory.secret import wipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from queue import SimpleQueue
 
     from typing_extensions import Buffer
 
 CHUNK: Final = 1 * MIB
 """The size of a chunk: large enough that a hand-over between threads (some 50 us) is nothing beside the work on it."""
+
+_GLANCE: Final = 0.0002  # seconds between two looks at whether a thread is done
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -187,37 +189,122 @@ class Stage(NamedTuple):
 class _Door:
     """What all tasks go through, so that one can be sure that none is left inside.
 
-    An executor does not know a thread whose start was interrupted by a signal, and does not wait for it: that thread
-    would go on with keys and memory that were let go of.
+    Nobody knows a thread whose start was interrupted by a signal, nor waits for it: that thread would go on with keys
+    and memory that were let go of. There is no lock here that Ctrl-C could leave taken.
     """
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._changed = threading.Condition()
-        self._inside = 0
+        self._inside: list[None] = []
         self._shut = False
 
     def through(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - stages differ in type
         """Call `function`, unless the door is shut."""
-        with self._changed:
+        self._inside.append(None)  # before the look at the door, as `wait` looks inside after it is shut
+        try:
             if self._shut:
                 raise InterruptedError
-            self._inside += 1
-        try:
             return function(*arguments)
         finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify()
+            self._inside.pop()
 
     def shut(self) -> None:
-        """Let nobody in, and wait until nobody is inside."""
-        if os.getpid() != self._process:  # a forked child, which has none of these threads
-            return
-        with self._changed:
-            self._shut = True
-            while self._inside:
-                self._changed.wait()
+        """Let nobody in."""
+        self._shut = True
+
+    def wait(self) -> None:
+        """Wait until nobody is inside."""
+        while self._inside and os.getpid() == self._process:  # a forked child has none of these threads
+            time.sleep(_GLANCE)
+
+
+class _Task:
+    """Work for a thread, and what becomes of it, for which one at a time waits.
+
+    A `Future` of the library takes its lock in Python code: Ctrl-C in the middle of that leaves it taken, and then its
+    thread, and who waits for that, stop forever.
+    """
+
+    __slots__ = ("_done", "_error", "_result", "_work")
+
+    def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
+        self._work: tuple[Callable[..., Any], tuple[object, ...]] | None = (function, arguments)
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Do the work; once."""
+        work, self._work = self._work, None
+        assert work is not None, "it runs once"  # noqa: S101 - of our own making
+        done = self._done
+        try:
+            self._result = work[0](*work[1])
+        except BaseException as error:  # noqa: BLE001 - who waits for it gets it
+            self._error = error
+        del self, work  # the error knows this frame, which else would keep both, and what they hold
+        done.release()
+
+    def result(self) -> Any:  # noqa: ANN401 - stages differ in type
+        """Wait, and give what came of it."""
+        with self._done:
+            pass
+        if self._error is None:
+            return self._result
+        try:
+            raise self._error
+        finally:
+            del self  # as above
+
+
+class _Pool:
+    """Up to `size` threads that do tasks in order, started as they are needed, and ended with it at the latest."""
+
+    def __init__(self, size: int) -> None:
+        from queue import SimpleQueue  # noqa: PLC0415 - small entries need none
+
+        self._size = size
+        self._ended = False
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._begun = 0
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, task: _Task) -> None:
+        """Have a thread do `task`. One that is not started first is never waited for."""
+        if self._ended:
+            message = "the pipeline is closed"
+            raise ValueError(message)
+        if len(self._threads) < self._size:
+            self._begun += 1
+            # One whose start is interrupted may never come to its work, nor to an end: nobody counts on it or joins it.
+            name = f"strongroom_{self._begun}"
+            thread = threading.Thread(target=_work, args=(self._tasks,), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._tasks.put(task)
+
+    def end(self) -> None:
+        """Have the threads end when they have done what is there."""
+        self._ended = True
+        while self._begun:
+            self._begun -= 1
+            self._tasks.put(None)
+
+    def join(self) -> None:
+        """Wait for them."""
+        while self._threads:
+            self._threads[-1].join()
+            self._threads.pop()
+
+    def __del__(self) -> None:
+        self.end()
+
+
+def _work(tasks: SimpleQueue[_Task | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task.run()
+        del task  # which is not to wait for the next one
 
 
 class Pipeline(Generic[Item, Result]):
@@ -242,9 +329,9 @@ class Pipeline(Generic[Item, Result]):
         self._ahead = threads + len(self._stages) + 1 if ahead is None else ahead
         self._drop = drop
         self._door = _Door()
-        self._pending: deque[tuple[Item, Future[Result]]] = deque()
-        self._executors: list[ThreadPoolExecutor] = []
-        self._routes: list[tuple[Callable[[Any], Any], ThreadPoolExecutor]] = []
+        self._pending: deque[tuple[Item, _Task]] = deque()
+        self._pools: list[_Pool] = []
+        self._routes: list[tuple[Callable[[Any], Any], _Pool]] = []
 
     @property
     def depth(self) -> int:
@@ -261,11 +348,12 @@ class Pipeline(Generic[Item, Result]):
             return
         if not self._routes:
             self._start()
-        future: Any = item
-        for number, (function, executor) in enumerate(self._routes):
-            task: tuple[Any, ...] = (_follow, function, future) if number else (function, item)
-            future = executor.submit(self._door.through, *task)
-        self._pending.append((item, future))
+        task: _Task | None = None
+        for function, pool in self._routes:
+            steps: tuple[Any, ...] = (function, item) if task is None else (_follow, function, task)
+            task = _Task(self._door.through, *steps)
+            pool.submit(task)
+        self._pending.append((item, cast("_Task", task)))
         while len(self._pending) > self._ahead:
             yield self._pending[0][1].result()
             self._pending.popleft()
@@ -289,11 +377,12 @@ class Pipeline(Generic[Item, Result]):
 
         What was pushed, but whose results were not taken, is given to `drop`.
         """
-        for executor in self._executors:
-            executor.shutdown(wait=False, cancel_futures=True)
         self._door.shut()
-        for executor in self._executors:
-            executor.shutdown(wait=True)
+        for pool in self._pools:
+            pool.end()
+        self._door.wait()
+        for pool in self._pools:
+            pool.join()
         while self._pending:
             item, _ = self._pending.popleft()
             if self._drop is not None:
@@ -306,20 +395,18 @@ class Pipeline(Generic[Item, Result]):
         self.close()
 
     def _start(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 8 ms that small entries need not pay
-
         shared = None
         for stage in self._stages:
             if stage.parallel and shared is not None:
-                executor = shared
+                pool = shared
             else:
-                executor = ThreadPoolExecutor(self._threads if stage.parallel else 1, "strongroom")
-                self._executors.append(executor)
-                shared = executor if stage.parallel else shared
-            self._routes.append((stage.function, executor))
+                pool = _Pool(self._threads if stage.parallel else 1)
+                self._pools.append(pool)
+                shared = pool if stage.parallel else shared
+            self._routes.append((stage.function, pool))
 
 
-def _follow(function: Callable[[Any], Any], previous: Future[Any]) -> Any:  # noqa: ANN401 - stages differ in type
+def _follow(function: Callable[[Any], Any], previous: _Task) -> Any:  # noqa: ANN401 - stages differ in type
     return function(previous.result())
 
 

@@ -38,7 +38,7 @@ def test_convert_keeps_the_password(old: Desk) -> None:
     done = old.open("convert", "a.zip", "b.7z", "--verify")
     assert done.code == 0
     assert done.err.startswith("converted a.zip into b.7z of ")
-    assert "7-Zip (7-zip.org)" in done.err
+    assert "7-Zip (" in done.err
     opens(old, "b.7z", PASSWORD)
     done = old.open("convert", "b.7z", "c.zip", "--method", "store", "--json")
     assert json.loads(done.out)["format"] == "zip"

@@ -193,6 +193,7 @@ def test_edit(worker: Worker) -> None:
         ('rm "$1"; ln -s /etc/passwd "$1"', 1),
         ('rm "$1"; mkdir "$1"', 1),
         ('rm "$1"; mkfifo "$1"', 1),
+        ('echo x > "$HOME/note.txt"; rm -r ../d; ln -s ../home ../d', 1),
     ],
 )
 def test_edit_that_changes_nothing(one: Worker, script: str, code: int, tried: Tried) -> None:
@@ -315,6 +316,44 @@ def test_it_can_write_nowhere_else(worker: Worker, tried: Tried) -> None:
     assert not [place for place in places if (place / "escaped").exists()]
     assert not Path("/dev/shm/mine").exists()
     tried("P1", "a program under `run` that writes outside", "EROFS", count=len(places))
+
+
+def test_standard_input_cannot_be_written(worker: Worker, tried: Tried) -> None:
+    """A file that is standard input is read on from where it stands, and not opened for writing by its descriptor."""
+    given = worker.folder / "given"
+    given.write_bytes(b"head\nrest\n")
+    given.chmod(0o666)
+    script = "cat d/note.txt > /proc/self/fd/0 || echo refused; cat"
+    words = [*worker.prefix, "run", "case.zip", "--password-file", "pw", "--discard", "--", "sh", "-c", script]
+    with given.open("rb", buffering=0) as file:
+        file.seek(5)
+        done = subprocess.run(
+            words,
+            cwd=worker.folder,
+            env=worker.environment({}),
+            stdin=file,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.stdout == b"refused\nrest\n", done.stderr
+    assert given.read_bytes() == b"head\nrest\n"
+    tried("P1", "a program under `run` that opens its standard input for writing", "EROFS")
+
+
+def test_what_is_changed_at_once_is_a_change(worker: Worker, times: Callable[[int, int], int], tried: Tried) -> None:
+    """The clock of file times ticks slowly: a change in the tick in which the files were made counts."""
+    count = times(3, 40)
+    for number in range(count):
+        done = worker.call(
+            "run", "case.zip", "--password-file", "pw", "--", "/bin/dd", "if=tool", "of=x", "bs=1", "count=1",
+            f"seek={number}", "conv=notrunc", "status=none",
+        )  # fmt: skip
+        assert "sealed" in done.err, done.err
+    data = worker.content()["x"]
+    assert data is not None
+    assert data[:count] == b"#" * count
+    tried("P4", "a program that changes a file the moment it starts", "it is sealed again", count=count)
 
 
 def test_what_the_command_gets(worker: Worker) -> None:
@@ -469,6 +508,9 @@ def test_two_at_once(one: Worker, tried: Tried) -> None:
     wait_for(lambda: len(running(mark)) > 1)
     done = one.edit('echo other >> "$1"')
     assert done.failure[0] == 1
+    (one.folder / "pw2").write_bytes(PASSWORD)
+    done = one.call("rekey", "case.zip", "--password-file", "pw", "--new-password-file", "pw2")
+    assert done.failure[0] == 1, "what the first one makes would be lost"
     (one.folder / "go").touch()
     first.communicate(timeout=PATIENCE)
     assert first.returncode == 0

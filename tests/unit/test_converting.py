@@ -18,6 +18,7 @@ import pytest
 import strongroom
 from strongroom import (
     FormatError,
+    OutputError,
     OutputExistsError,
     Secret,
     StrongroomError,
@@ -398,6 +399,24 @@ def test_rekey_that_fails_leaves_all_as_it_was(tmp_path: Path, trait: Trait, tri
             strongroom.rekey(path, **{"password": OLD, "new_password": NEW} | options)
         assert path.read_bytes() == data
     tried("P4", "rekeying in place what is damaged, or with wrong keys", "the old file as it was", count=len(cases))
+
+
+@each_format
+def test_rekey_does_not_undo_what_another_one_did(tmp_path: Path, trait: Trait, tried: Tried) -> None:
+    """An archive that is replaced while it is rekeyed in place stays the one that replaced it."""
+    archive, other = tmp_path / f"a{trait.suffix}", tmp_path / f"b{trait.suffix}"
+    strongroom.seal({"a": noise(3000)}, archive, password=OLD)
+    strongroom.seal({"a": b"newer"}, other, password=OLD)
+
+    def replace(_: int, __: int | None) -> None:
+        if other.exists():
+            other.rename(archive)
+
+    with pytest.raises(OutputError):
+        strongroom.rekey(archive, password=OLD, new_password=NEW, progress=replace)
+    assert strongroom.unseal(archive, password=OLD).cat("/a") == b"newer"
+    assert list(tmp_path.iterdir()) == [archive]
+    tried("P4", "an archive that is replaced while it is rekeyed in place", "the one that replaced it stays")
 
 
 def test_secrets_do_not_stand_in_tracebacks(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import io
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from array import array
@@ -14,6 +16,7 @@ import pytest
 
 from strongroom.flow import CHUNK, Chunk, Chunker, Pipeline, Stage, as_bytes, chunks_of, default_threads, ordered_map
 from tests.helpers import noise, nothing_left
+from tests.proof import Tried
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1]
 
@@ -389,7 +392,7 @@ def test_ctrl_c_interrupts_a_wait() -> None:
 
 
 def test_close_waits_for_a_thread_whose_start_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while a thread starts: its executor does not know it, and yet nothing is let go of while it works."""
+    """Ctrl-C while a thread starts: nobody knows it, and yet nothing is let go of while it works."""
     begun, finish, done = threading.Event(), threading.Event(), []
     real = threading.Thread.start
 
@@ -401,22 +404,97 @@ def test_close_waits_for_a_thread_whose_start_was_interrupted(monkeypatch: pytes
 
     def interrupted(thread: threading.Thread) -> None:
         real(thread)
-        assert begun.wait(10)
         raise KeyboardInterrupt
 
+    timer = threading.Timer(0.3, finish.set)
     with nothing_left():
         pipeline = Pipeline[int, int]([Stage(work)], 2)
+        timer.start()
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                list(pipeline.push(1))
-        timer = threading.Timer(0.1, finish.set)
-        timer.start()
-        pipeline.close()
+                list(pipeline.push(0))
+            patched.setattr(threading.Thread, "start", lambda _: None)  # so that it is that one that works
+            patched.setattr(threading.Thread, "join", lambda _: None)
+            list(pipeline.push(1))
+            assert begun.wait(10)
+            pipeline.close()
         assert done == [1]
         timer.join()
         while any(thread.name.startswith("strongroom") for thread in threading.enumerate()):
             time.sleep(0.001)
+
+
+_CTRL_C = """
+import opcode, os, signal, sys, threading
+from strongroom.flow import Pipeline, Stage
+
+names = "CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME"
+checks = {opcode.opmap[name] for name in names if name in opcode.opmap}
+files = tuple(f"{os.sep}{name}" for name in ("flow.py", "threading.py", "thread.py", "_base.py", "queue.py"))
+first, step = int(sys.argv[1]), int(sys.argv[2])
+
+
+def job(place):
+    count, last = 0, {}
+
+    def look(frame, event, _):
+        nonlocal count
+        if event == "opcode":
+            before, last[frame] = last.get(frame), frame.f_code.co_code[frame.f_lasti]
+            if before in checks:
+                count += 1
+                if count == place:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+        return look
+
+    def enter(frame, *_):
+        if last.get(frame.f_back) != opcode.opmap["RESUME"]:
+            last.pop(frame.f_back, None)  # a call of Python code is no check by itself
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return look
+
+    sys.settrace(enter)
+    try:
+        with Pipeline([Stage(lambda number: number, parallel=True), Stage(lambda number: number)], 3) as pipeline:
+            for number in range(6):
+                list(pipeline.push(number))
+            list(pipeline.drain())
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+places = hung = 0
+for place in range(first, 100_000, step):
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # without a handler: it ends what hangs
+        came = job(place)
+        threading._shutdown()
+        os._exit(0 if came else 3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == 3:
+        break
+    hung += status == -signal.SIGALRM
+    places += 1
+print(places, hung)
+"""
+
+
+def test_ctrl_c_at_any_place(times: Callable[[int, int], int], tried: Tried) -> None:
+    """Where Python looks for signals in a Pipeline, or in what it calls, Ctrl-C stops nothing forever."""
+    step = times(2, 1)
+    command = [sys.executable, "-c", _CTRL_C, str(step // 2 + 1), str(step)]
+    places, hung = map(int, subprocess.run(command, check=True, capture_output=True, timeout=110).stdout.split())
+    assert places > 10
+    assert not hung
+    tried("P4", "Ctrl-C wherever Python looks for it in the threads' book-keeping", "the job ends", count=places)
 
 
 def test_chunk_release_is_harmless_twice() -> None:

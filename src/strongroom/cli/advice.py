@@ -9,7 +9,6 @@ from typing import Final
 import click
 
 from strongroom.cli.failure import Misuse
-from strongroom.cli.messages import printable
 from strongroom.errors import (
     EntryNotFoundError,
     FormatError,
@@ -53,8 +52,10 @@ def quoted(path: str) -> str:
     path = f"./{path}" if path.startswith("-") else path
     if path.isprintable():
         return shlex.quote(path)
-    text = path.replace("\\", r"\\").replace("'", r"\'")  # as bash and zsh write what cannot be typed
-    return f"$'{printable(os.fsencode(text).decode(errors='backslashreplace'))}'"
+    text = path.replace("\\", r"\\").replace("'", r"\'")
+    # As bash and zsh write what cannot be typed: as bytes, for to them \xa0 is one, and no character of that number.
+    hidden = {one: "".join(f"\\x{byte:02x}" for byte in os.fsencode(one)) for one in text if not one.isprintable()}
+    return "$'" + "".join(hidden.get(one, one) for one in text) + "'"
 
 
 def for_system(failure: BaseException | None) -> str | None:

@@ -111,11 +111,13 @@ def _chosen(room: ReadRoom, name: str | None) -> Entry:
 def _edited(folder: str, entry: Entry, editor: str) -> LocalFile:
     """Return the file that the editor left, with the permissions that the entry had."""
     path = Path(folder, entry.name)
-    try:
+    folders = entry.name.count("/")
+    try:  # a link to a folder would lead out of the private one
+        linked = any(parent.is_symlink() for parent in path.parents[:folders])
         regular = stat.S_ISREG(path.lstat().st_mode)
     except OSError:
-        regular = False
-    if not regular:
+        linked = regular = False
+    if linked or not regular:
         message = f"the editor {editor!r} left no file {entry.name!r}; the archive is as it was"
         raise Failure(message)
     item = next(local_tree(path, entry.name))

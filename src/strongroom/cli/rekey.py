@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -25,6 +26,7 @@ from strongroom.cli.options import (
     recipient_options,
 )
 from strongroom.cli.passwords import PasswordOptions
+from strongroom.cli.private.work import held
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.resealing import NewKeys, NewPassword, check_place, reseal
 from strongroom.cli.target import into, stdout
@@ -99,7 +101,9 @@ def command(
             **options,
         )
 
-    reseal(archive, target, row, reading, new, make=make, quiet=quiet or as_json)
+    # In place, it waits for no `edit` and no `run`, and they not for it: one would undo what the other does.
+    with held(archive) if output is None else nullcontext():
+        reseal(archive, target, row, reading, new, make=make, quiet=quiet or as_json)
     if as_json:
         made = Path(target).stat().st_size
         data_json({"archive": archive, "ok": True, "output": target, "archive_bytes": made})

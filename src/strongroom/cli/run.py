@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _DOING: Final = ("checking", "sealing", "verifying")
 _SIGNALLED: Final = 128
+_COARSE: Final = 5  # CLOCK_REALTIME_COARSE, time.h: the clock of file times, which ticks every 1 to 10 ms
 _EPILOG: Final = """\b
 Examples:
   strongroom run case-42.zip -- python analyse.py
@@ -82,6 +84,7 @@ def command(
         with PrivateFolder(words, bound(reading.limits, room)) as folder:
             room.extract(folder.path)
             before = _state(folder.path)
+            time.sleep(2 * time.clock_getres(_COARSE))  # else what is changed at once could have the same time
             bar.hide()
             code = folder.run()
             if options is None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1 * MIB
 """Of the file, in bytes: 10,000 keys."""
-_FIELD: Final = re.compile(r'(?:[^\s"]|"[^"]*")+')
+_FIELD: Final = re.compile(r'[ \t]*((?:[^ \t"]|"[^"]*")+)(?=[ \t]|$)')
+_MOST_FIELDS: Final = 4  # of which the last one is a key, or the beginning of a comment
 _OPTION: Final = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)')
 _TIMES: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
@@ -41,13 +42,13 @@ def decode(data: bytes) -> list[Allowed]:
         message = f"the file of signers has more than {LARGEST} bytes"
         raise FormatError(message)
     try:
-        lines = data.decode().splitlines()
+        lines = data.decode().split("\n")  # as ssh-keygen: a comment may have what else Unicode takes for an end
     except UnicodeDecodeError:
         message = "the file of signers is not text in UTF-8"
         raise FormatError(message) from None
     found: list[Allowed] = []
     for number, line in enumerate(lines, 1):
-        text = line.strip()
+        text = line.strip(" \t\r")
         if text and not text.startswith("#"):
             one = _line(text, number)
             if one is not None:
@@ -105,7 +106,7 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def _line(line: str, number: int) -> Allowed | None:
-    fields = _FIELD.findall(line)
+    fields = _fields(line)
     if key_type(" ".join(fields[:2])) is not None:
         return Allowed("", _wire(fields[1]))
     principals = fields[0].strip('"') if fields else ""
@@ -120,6 +121,16 @@ def _line(line: str, number: int) -> Allowed | None:
     return Allowed(principals, _wire(fields[2]), options.get("namespaces") or "", after, before)
 
 
+def _fields(line: str) -> list[str]:
+    """Cut a line at blanks outside of quotes; what follows a quote that does not end is nothing."""
+    found: list[str] = []
+    place = 0
+    while len(found) < _MOST_FIELDS and (field := _FIELD.match(line, place)):
+        found.append(field[1])
+        place = field.end()
+    return found
+
+
 def _options(text: str, number: int) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     place = 0
@@ -129,6 +140,8 @@ def _options(text: str, number: int) -> dict[str, str | None]:
             raise _fault(number, "has options that cannot be read")
         if option[1] not in ("cert-authority", "namespaces", "valid-after", "valid-before"):
             raise _fault(number, f"has an option {option[1]!r}, which is not known here")
+        if (option[1] != "cert-authority") is not bool(option[2]):  # a limit that says nothing is none
+            raise _fault(number, f"has an option {option[1]!r} with no value, or one too many")
         found[option[1]] = option[2]
         place = option.end()
     return found

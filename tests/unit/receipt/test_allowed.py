@@ -53,6 +53,8 @@ TEXT, WIRE = key()
         (f"\n# comment\n\nben {key(1)[0]}\nanna {TEXT}\r\n", "anna", True),
         (f'anna namespaces="git" {TEXT}\nanna {TEXT}', "anna", True),
         ("anna ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=", "anna", False),
+        (f'anna {TEXT} anna"s laptop', "anna", True),
+        *((f"ben {key(1)[0]} laptop{end}anna {TEXT}", "anna", False) for end in "\v\f\r\x1c\x85\u2028"),
         ("", None, False),
     ],
 )
@@ -75,6 +77,13 @@ def test_who_may_sign(line: str, name: str | None, fits: bool) -> None:  # noqa:
         f"anna namespaces={NAMESPACE} {TEXT}",
         f'anna namespaces="git {TEXT}',
         f"anna {TEXT.replace('ed25519', 'rsa')}",
+        f"anna namespaces {TEXT}",
+        f'anna namespaces="" {TEXT}',
+        f"anna valid-before {TEXT}",
+        f'anna namespaces="{NAMESPACE}",valid-after {TEXT}',
+        f'anna cert-authority="x" {TEXT}',
+        f'anna" {TEXT}',
+        f'"anna {TEXT}',
         "\0",
     ],
 )

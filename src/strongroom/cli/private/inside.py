@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from contextlib import suppress
@@ -110,6 +111,33 @@ def _prepare(limit: int) -> tuple[str, str]:
     return root, kind
 
 
+def _confine_input() -> None:
+    """Open standard input anew, where it is a file: the old descriptor can be opened for writing, by /proc.
+
+    It knows the file by the mount that it was opened by, and not by ours, which is read-only.
+    """
+    try:
+        before = os.fstat(0)
+    except OSError:  # it is closed
+        return
+    if not (stat.S_ISREG(before.st_mode) or stat.S_ISDIR(before.st_mode)):
+        return
+    try:
+        descriptor = os.open(os.readlink("/proc/self/fd/0"), os.O_RDONLY | os.O_NONBLOCK)  # noqa: PTH115
+        same = os.path.samestat(before, os.fstat(descriptor))
+        if stat.S_ISREG(before.st_mode):
+            os.lseek(descriptor, os.lseek(0, 0, os.SEEK_CUR), os.SEEK_SET)
+    except OSError as error:
+        message = f"standard input is a file that cannot be opened again: {error.strerror}"
+        raise RefusedError(message) from error
+    if not same:
+        message = "standard input is a file that has another name by now"
+        raise RefusedError(message)
+    os.set_blocking(descriptor, True)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
+
+
 def _restore(limit: int, interrupt: signal.Handlers) -> None:
     """Make the process one as the command expects; it dumps no core, and gains no rights to mount anew."""
     for number in (signal.SIGINT, signal.SIGQUIT):
@@ -166,6 +194,7 @@ def main() -> None:
     channel.set_inheritable(False)
     try:
         root, kind = _prepare(int(limit))
+        _confine_input()
     except RefusedError as error:
         channel.send(json.dumps({"refused": str(error)}).encode())
         return

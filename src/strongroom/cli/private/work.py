@@ -116,8 +116,8 @@ def sealed_again(held: Held, options: CreateOptions, bar: Bar, *, verify: bool) 
     finishing: CreateOptions = {**options, "overwrite": True, "verify": verify, "progress": bar}
     try:
         with strongroom.create(held.archive, **finishing) as room:
+            room.before_it_appears(held.check)  # when it is on the disk, and verified, which can take long
             yield room
-            held.check()
     except ValueError as error:  # how the library refuses names that no archive can have
         message = f"{error}; the archive is as it was"
         raise Failure(message, hint="what was made in the folder is lost") from error
