@@ -407,7 +407,7 @@ def test_ctrl_c_is_the_commands(one: Worker) -> None:
     """It ends a command that has no other use for it, and the archive stays; one that has goes on."""
     before, desk = one.archive.read_bytes(), Desk(one.folder)
     for script, code, changed in (
-        ("echo 1 > new; echo ready; sleep 60", 130, False),
+        ("echo 1 > new; echo ready; exec sleep 60", 130, False),
         ("trap 'echo caught; echo 1 > new; exit 0' INT; echo ready; sleep 60 & wait", 0, True),
     ):
         terminal = desk.at_terminal("run", "case.zip", "--password-file", "pw", "--", "sh", "-c", script)
