@@ -145,7 +145,7 @@ def failures(format_name: str) -> Iterator[tuple[str, Failing]]:
     yield "a password of another type", lambda: read_all(whole, password=[PASSWORD], **with_format)
     start, end = 0, len(whole)
     if row.carries:  # what is around may be changed, with a warning
-        start, end = whole.index(b"-----BEGIN AGE"), whole.index(b"-----END AGE") + 5
+        start, end = whole.rindex(b"-----BEGIN AGE"), whole.rindex(b"-----END AGE") + 5
     size = end - start
     for place in (start, start + 8, start + size // 3, start + size // 2, end - 30, end - 3):
         flipped = bytearray(whole)
