@@ -333,7 +333,7 @@ class FileOutput:
     def _exists(self) -> OutputExistsError:
         error = OutputExistsError(f"{self._path} is there already")
         error.errno, error.filename = errno.EEXIST, self._path
-        error.add_note("create(…, overwrite=True) replaces it, once the new archive is complete")
+        error.add_note("overwrite=True replaces it, once the new archive is complete")
         return error
 
     def _failed(self, what: str, error: OSError) -> OutputError:

@@ -163,3 +163,44 @@ def test_counts_and_rates() -> None:
         "2.5 MB/s",
         "500 MB/s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"), [("sael", "seal"), ("list", "ls"), ("x", "extract"), ("unzip", "extract"), ("frobnicate", None)]
+)
+def test_a_word_that_is_no_verb(desk: Desk, word: str, verb: str | None) -> None:
+    """The hint has the verb that was meant, where one comes to mind, also by what other tools call it."""
+    done = desk.run(word, "a.zip")
+    code, _, hint = done.failure
+    assert (code, hint) == (2, True)
+    assert (f"'{verb}'" in done.err) == (verb is not None)
+
+
+def test_choices_stand_on_the_line_of_the_error(desk: Desk) -> None:
+    """What click puts onto lines of their own is on one, and without escapes."""
+    done = desk.run("completion")
+    assert done.failure[0] == 2
+    assert "\\" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["seal", "-o", "a.zip", "data"], "strongroom seal ARCHIVE"),
+        (["seal", "-i", "key", "a.zip.age", "data"], "keygen -y"),
+        (["extract", "a.zip", "-o", "out"], "strongroom extract ARCHIVE DIR"),
+        (["extract", "out", "data"], "strongroom extract data out"),
+        (["seal", "b.zip", "--", "data", "--password-file", "pw"], "before it"),
+        (["rekey", "a.zip", "--password-file", "pw"], "--new-password-file"),
+        (["cat", "a.zip", "--password-file", "pw"], "strongroom ls a.zip"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_hints_for_habits(desk: Desk, arguments: list[str], hint: str) -> None:
+    """Who is used to other tools, or turns the arguments round, is told how it goes here."""
+    desk.put("data", b"1")
+    desk.put("more", b"1")
+    desk.seal("a.zip", "data", "more")
+    done = desk.run(*arguments)
+    assert done.failure[0] in (1, 2)
+    assert hint in done.err.splitlines()[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -422,6 +423,46 @@ def test_close_is_enough(tmp_path: Path) -> None:
     for use in (lambda: room.write("b", b""), lambda: room.mkdir("b"), lambda: room.open("b", "wb")):
         with pytest.raises(ValueError):
             use()
+
+
+def test_a_room_that_is_forgotten(tmp_path: Path) -> None:
+    """Without `with` or `close` nothing is written, and whoever forgot it is told, unless an error told them."""
+    path = tmp_path / "a.zip"
+    room = create(path)
+    room.write("x", b"1")
+    with pytest.warns(StrongroomWarning, match="not closed"):
+        del room
+    assert listing(tmp_path) == []
+    room = create(path)
+    with pytest.raises(TypeError), room.open("x", "wb") as file:
+        file.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del room, file
+        gc.collect()
+
+
+@pytest.mark.parametrize("name", [5, Path("x"), b"x", None])
+def test_names_are_text(tmp_path: Path, name: Any) -> None:  # noqa: ANN401 - wrong types are tried too
+    """A name of another type is a `TypeError` that says so, and the archive goes on."""
+    path = tmp_path / "a.zip"
+    with create(path) as room:
+        with pytest.raises(TypeError, match="entry name"):
+            room.write(name, b"")
+        room.write("x", b"1")
+    with strongroom.open(path, password=PASSWORD) as room:
+        with pytest.raises(TypeError, match="entry"):
+            room.read(name)
+        with pytest.raises(TypeError, match=r"entry\.name"):
+            room.read(room.entries[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("password", [5, ["x"], Path("x")])
+def test_passwords_of_another_type(password: Any) -> None:  # noqa: ANN401 - wrong types are tried too
+    """They are a `TypeError` that says what a password is, and shows nothing of this one."""
+    with pytest.raises(TypeError, match="password") as caught:
+        strongroom.create(io.BytesIO(), format="zip", password=password)
+    assert repr(password) not in str(caught.value)
 
 
 def test_closed_entry() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from strongroom.cli import advice
-from strongroom.cli.failure import Failure, Unsound
+from strongroom.cli.failure import Failure, Misuse, Unsound
 from strongroom.cli.messages import STDOUT, data_json, error, show_warnings, without_secrets
 from strongroom.cli.options import ARCHIVE, JSON, SETTINGS
 from strongroom.cli.signals import Stopped, raise_on_signals
@@ -77,6 +77,17 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"strongroom.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; for a word that is none, the hint has the one that may be meant."""
+        word = args[0]
+        meant = None if word in VERBS or ctx.resilient_parsing else advice.verb_for(word, VERBS)
+        if meant is not None:
+            message = f"no verb {word!r}"
+            raise Misuse(message, hint=f"it may be {meant!r}; `strongroom --help` shows what there is")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=Verbs,
@@ -130,7 +141,7 @@ def _run(arguments: list[str]) -> int:
         mistake.show()
         return _USAGE
     except click.UsageError as mistake:
-        error(mistake.format_message(), advice.for_misuse(mistake, _NAME, arguments))
+        error(mistake.format_message().replace("\n\t", " "), advice.for_misuse(mistake, _NAME, arguments))
         return _USAGE
     except Unsound as verdict:
         return _DAMAGED if verdict.damaged else _FAILED

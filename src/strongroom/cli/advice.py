@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,6 +20,9 @@ from strongroom.errors import (
     UnsupportedError,
     WrongKeyError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NO_RIGHT: Final = "you have no right to that: its owner or root can give it to you, or do this for you"
 _NO_ROOM: Final = "make room there, or choose another disk"
@@ -43,6 +46,32 @@ _NO_ARGUMENT: Final = (
     "arguments can be read by every user of this machine: leave it out to be asked for the password, "
     "or use --password-file, --password-fd, --password-command or --password-keyring"
 )
+_MEANT: Final = {  # by the words and letters of 7-Zip, unzip, tar, age and the like
+    "seal": ("a", "add", "c", "compress", "create", "encrypt", "pack", "zip"),
+    "ls": ("l", "list", "dir"),
+    "cat": ("print", "read", "show"),
+    "extract": ("d", "decrypt", "e", "open", "unpack", "unseal", "unzip", "x"),
+    "verify": ("check", "t", "test"),
+    "inspect": ("i", "info"),
+    "rekey": ("passwd", "password"),
+    "keygen": ("key", "keys"),
+}
+_OTHERWISE: Final = {
+    ("seal", "-i"): "`strongroom keygen -y -i FILE` shows the recipient of that identity, and -r seals to it",
+    ("seal", "-o"): "the archive comes first: strongroom seal ARCHIVE SOURCE...",
+    ("cat", "-o"): "`strongroom extract` writes files; here, > FILE is for the shell",
+    ("extract", "-o"): "the folder follows the archive: strongroom extract ARCHIVE DIR",
+    ("extract", "-C"): "the folder follows the archive: strongroom extract ARCHIVE DIR",
+    ("extract", "--overwrite"): "existing files are never replaced: choose another folder",
+}
+
+
+def verb_for(word: str, verbs: Sequence[str]) -> str | None:
+    """Return the verb that somebody may mean by a word that is none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 3 ms, for mistakes alone
+
+    close = get_close_matches(word, verbs, 1)
+    return close[0] if close else next((verb for verb, words in _MEANT.items() if word in words), None)
 
 
 def quoted(path: str) -> str:
@@ -120,6 +149,9 @@ def for_misuse(mistake: click.UsageError, name: str, arguments: list[str]) -> st
     if isinstance(mistake, click.NoSuchOption):
         if mistake.option_name in ("-p", "--password"):
             return _NO_ARGUMENT
+        verb = mistake.ctx.info_name if mistake.ctx else None
+        if (otherwise := _OTHERWISE.get((verb or "", mistake.option_name))) is not None:
+            return otherwise
         dashed = next((one for one in arguments if one.startswith("-") and os.path.lexists(one)), None)
         if dashed is not None:
             return f"the file of that name is {quoted(dashed)}; or put -- before all names"

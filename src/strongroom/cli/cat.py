@@ -58,10 +58,10 @@ def command(
     names = tuple(name.rstrip("/") or name for name in names)  # as `ls` shows a folder
     to_terminal = os.isatty(_STDOUT)
     with (
-        open_archive(archive, reading, check=lambda room: _size(room, names or _only(room))) as room,
+        open_archive(archive, reading, check=lambda room: _size(room, names or _only(room, archive))) as room,
         Bar("reading", quiet=quiet or to_terminal) as bar,
     ):
-        names = names or _only(room)
+        names = names or _only(room, archive)
         total = _size(room, names)
         done = 0
         for name in names:
@@ -72,10 +72,10 @@ def command(
                 bar(done, total)
 
 
-def _only(room: ReadRoom) -> tuple[str, ...]:
+def _only(room: ReadRoom, archive: str) -> tuple[str, ...]:
     if len(room) != 1:
         message = f"the archive has {len(room)} entries: name those to write"
-        raise Misuse(message, hint="`strongroom ls ARCHIVE` shows the names")
+        raise Misuse(message, hint=f"`strongroom ls {quoted(archive)}` shows the names")
     return (room.entries[0].name,)
 
 

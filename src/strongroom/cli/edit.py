@@ -96,7 +96,7 @@ def _chosen(room: ReadRoom, name: str | None) -> Entry:
     if name is None:
         if len(room) != 1:
             message = f"the archive has {len(room)} entries: name the one to edit"
-            raise Misuse(message)
+            raise Misuse(message, hint="`strongroom ls ARCHIVE` shows the names")
         name = room.entries[0].name
     if name not in room:
         message = f"no entry {name!r}"

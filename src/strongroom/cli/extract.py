@@ -14,6 +14,7 @@ from strongroom.cli.messages import data_json, say
 from strongroom.cli.options import (
     PATH,
     SETTINGS,
+    STDIO,
     ReadingOptions,
     archive_argument,
     entries_argument,
@@ -59,7 +60,11 @@ def command(
 
     if Path(folder).exists() and not Path(folder).is_dir():
         message = f"DIR comes first, and {folder!r} is no folder"
-        raise Misuse(message, hint=_as_it_should_be(archive, folder))
+        swapped = not Path(archive).is_file() and archive != STDIO
+        hint = (
+            f"strongroom extract {quoted(folder)} {quoted(archive)}" if swapped else _as_it_should_be(archive, folder)
+        )
+        raise Misuse(message, hint=hint)
     with (
         Bar("extracting", quiet=quiet or as_json) as bar,
         open_archive(archive, reading, bar, chosen) as room,

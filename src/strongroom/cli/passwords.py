@@ -75,7 +75,7 @@ def password_for_sealing(options: PasswordOptions, archive: str, what: str = "Pa
     if options.given:
         return _typeable(options.take())
     place = f"the archive on {STDOUT}" if archive == "-" else archive
-    with Terminal() as terminal:
+    with Terminal(what.lower(), options.prefix) as terminal:
         terminal.say("There is no way back without the password: nobody can recover it.")
         for _ in range(TRIES):
             first = terminal.ask(f"{what} for {place}: ")

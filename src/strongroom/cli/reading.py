@@ -133,7 +133,8 @@ def with_identities(options: PasswordOptions, use: Callable[[Keys], Opened]) -> 
     try:
         found = _with_passphrase(options, use)
     except ValueError as error:  # how the library refuses what are no identities
-        raise Misuse(str(error), hint="-i FILE names a file of secret keys, as keygen writes it") from error
+        hint = "-i FILE names a file of secret keys, as keygen writes it, and is for age files alone"
+        raise Misuse(str(error), hint=hint) from error
     except UnusedIdentityError as error:
         hint = "identities are AGE-SECRET-KEY-1..., as keygen writes it, or SSH keys (ssh-ed25519, ssh-rsa)"
         raise Misuse(str(error), hint=hint) from error

@@ -70,6 +70,8 @@ class Recipients(NamedTuple):
         for text in self.texts:
             if Path(text).name and len(text) < _LONGEST_NAME and Path(text).is_file():
                 return f"-R {quoted(text)} takes the recipients in that file"
+        if self.files:
+            return "`strongroom keygen -y -i FILE` shows the recipient of an identity"
         return "`strongroom keygen` makes keys, and shows the public one"
 
     def __bool__(self) -> bool:

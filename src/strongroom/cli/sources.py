@@ -121,7 +121,9 @@ def list_files(paths: Iterable[str], name: str | None, archive: str) -> Files:
                     items.append(item)
             except OSError as error:
                 message = f"the source {os.fsdecode(error.filename or match)!r} cannot be read: {error.strerror}"
-                raise Failure(message, hint=for_system(error)) from error
+                option = match.startswith("-") and error.errno == errno.ENOENT
+                hint = "after -- all are names: put options before it" if option else for_system(error)
+                raise Failure(message, hint=hint) from error
     return Files(items, frozenset(pipes), tuple(left_out))
 
 

@@ -23,13 +23,14 @@ _LOCAL: Final = 3  # the place of the local flags in what tcgetattr gives
 class Terminal:
     """A context manager. Raises `Misuse` where there is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "password", prefix: str = "--") -> None:
         self._locked: int | None = None
         try:
             self._descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:
-            message = "there is no terminal to ask for the password on"
-            hint = "give it with --password-file, --password-fd, --password-command or --password-keyring"
+            message = f"there is no terminal to ask for the {what} on"
+            *others, last = (f"{prefix}password-{source}" for source in ("file", "fd", "command", "keyring"))
+            hint = f"give it with {', '.join(others)} or {last}"
             raise Misuse(message, hint=hint) from None
 
     def __enter__(self) -> Self:

@@ -118,7 +118,12 @@ class Secret(SecretBuffer):
                 return cls._from_text(value, locked=locked)
             if isinstance(value, SecretBuffer):
                 value.check_process()
-            with memoryview(value).cast("B") as view:
+            try:
+                flat = memoryview(value).cast("B")
+            except TypeError:
+                message = f"a password or key is a str, bytes-like or a Secret, not {type(value).__name__}"
+                raise TypeError(message) from None
+            with flat as view:
                 self = super().__new__(cls, len(view), locked=locked)
                 self[:] = view
                 return self

@@ -359,7 +359,7 @@ def _items(
         message = "source is a mapping of names to data, a RamFS, a pathlib.Path, or bytes with a name"
         raise TypeError(message)
     elif name is None and default is None:
-        message = "data needs a name"
+        message = "data needs a name: seal(data, path, name=…), or a mapping of names to data"
         raise ValueError(message)
     else:
         yield cast("str", default if name is None else name), cast("Data", source)

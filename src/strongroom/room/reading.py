@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, cast, overload
 from weakref import WeakSet
 
 from strongroom.errors import EntryNotFoundError, LimitError, StrongroomError, UnsupportedError, WrongKeyError
@@ -273,6 +273,9 @@ class ReadRoom(Room):
         try:
             return self._by_name[name]
         except KeyError:
+            if not isinstance(cast("object", name), str):
+                message = f"an entry is named by a str, such as entry.name, and not by {type(name).__name__}"
+                raise TypeError(message) from None
             message = f"no entry {name!r}"
             raise EntryNotFoundError(message) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from strongroom.errors import OutputError, StrongroomWarning
 from strongroom.flow import Chunk, as_bytes, chunks_of
@@ -178,6 +178,9 @@ class WriteRoom(Room):
 
     def __del__(self) -> None:
         if getattr(self, "_state", "closed") != "closed":
+            if self._state == "open":
+                message = "the archive was not closed, and so was not written: use `with`, or close()"
+                warnings.warn(message, StrongroomWarning, stacklevel=2)
             self._discard("it was not closed")
             self._release()
 
@@ -196,6 +199,9 @@ class WriteRoom(Room):
 
     def _begin(self, name: str, kind: Literal["file", "directory"], modified: datetime | None, mode: int) -> EntryFile:
         self._check()
+        if not isinstance(cast("object", name), str):
+            message = f"an entry name is a str, not {type(name).__name__}"
+            raise TypeError(message)
         if self._current is not None:
             message = f"entry {self._current.name!r} is still open: one is written at a time"
             raise ValueError(message)
