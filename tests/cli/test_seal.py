@@ -278,7 +278,7 @@ def test_a_device_that_may_have_no_end(desk: Desk, device: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [(b"a\\b", "'folder/a\\b'"), (b"\xe4.txt", r"$'folder/\xe4.txt'"), (b"a\n'b", r"$'folder/a\n\'b'")],
+    [(b"a\\b", "'folder/a\\b'"), (b"\xe4.txt", r"$'folder/\xe4.txt'"), (b"a\n'b", r"$'folder/a\x0a\'b'")],
 )
 def test_a_file_whose_name_no_archive_can_have(desk: Desk, name: bytes, shown: str) -> None:
     """The hint says which file of the folder to rename, as a shell takes it; --name would not help."""

@@ -112,6 +112,7 @@ OTHER_VERBS: dict[str, Callable[[Case], object]] = {
     "keygen": lambda case: case.run("keygen", "-o", "identity", "--password-file", f"{case.ram}/right"),
     "passphrase": lambda case: case.run("passphrase"),
     "completion": lambda case: case.run("completion", "bash"),
+    "page": lambda case: case.run("page"),
     "doctor": lambda case: case.disk.start(*RUN, "doctor").communicate(),
     "audit": lambda _: None,  # below
 }

@@ -25,7 +25,7 @@ def test_nothing_is_found(name: str, tmp_path: Path, times: Callable[[int, int],
     """
     if find_spec("atheris") is None:
         missing("atheris is not installed")
-    seconds = int(os.environ.get("STRONGROOM_FUZZ_SECONDS") or times(12, 60))
+    seconds = int(os.environ.get("STRONGROOM_FUZZ_SECONDS") or times(5, 60))
     outcome = run(name, seconds, tmp_path)
     assert not outcome.found, outcome.log
     assert outcome.tried

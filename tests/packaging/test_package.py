@@ -14,7 +14,7 @@ import pytest
 
 from tests.packaging import matrix
 
-SMOKE = ("tests/property/test_roundtrip.py", "tests/unit/test_layout.py", "tests/unit/test_limits.py", "tests/vectors")
+SMOKE = ("tests/unit/test_layout.py", "tests/unit/test_limits.py", "tests/unit/test_staging.py")
 
 
 @pytest.fixture(scope="module")

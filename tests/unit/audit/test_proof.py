@@ -47,7 +47,7 @@ def test_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert report.ok
     assert not {place for place, _ in counts(report)} - {"memory: stack"}
     assert {file.program for file in report.opened} == {"python"}
-    assert len(report.opened) == 4
+    assert len(report.opened) == 5
     assert "overwritten" in report.setting["hardened"]
 
 

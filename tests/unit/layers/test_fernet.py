@@ -176,19 +176,17 @@ def test_cryptography_wrote_it() -> None:
 
 
 @pytest.mark.parametrize("kdf", KDFS)
-def test_the_five_lines_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kdf: str) -> None:
+def test_the_lines_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kdf: str) -> None:
     """The lines that the docs show read what another tool unpacked."""
     found = re.findall(r"```python\n(import base64.*?)```", DESIGN.read_text(), re.DOTALL)
     assert len(found) == 1
-    lines = found[0].splitlines()
-    lines = [line for line in lines if line and (not line.startswith("key =") or kdf in line)]
-    assert len(lines) == 5
+    assert len(found[0].replace("\n\n", "\n").splitlines()) == 9
     with by_password(kdf=kdf) as layer, pyzipper.AESZipFile(sealed(layer, notes=noise(500))) as archive:
         archive.setpassword(PASSWORD.encode())
         archive.extractall(tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"password": INNER.encode()}
-    exec("\n".join(lines), names)  # noqa: S102 - our own docs
+    exec(found[0], names)  # noqa: S102 - our own docs
     assert names["data"] == noise(500)
 
 
