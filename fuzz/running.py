@@ -33,7 +33,8 @@ def run(target: str, seconds: int, keep: Path, *more: str) -> Outcome:
     where = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="strongroom-fuzz-", dir=where) as name:
         done = subprocess.run(
-            [sys.executable, "-m", "fuzz.engine", target, str(seconds), *more],
+            # The peak of memory is inherited over exec: through a shell that forks it is the fuzzer's own.
+            ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-m", "fuzz.engine", target, str(seconds), *more],
             cwd=name,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
             stdin=subprocess.DEVNULL,

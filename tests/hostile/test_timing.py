@@ -149,7 +149,15 @@ SECRETS: Final = {
     "phrase",
     "computed",
 }
-PUBLIC: Final = {("formats/age/ssh.py", "tag"), ("formats/zip/extras.py", "tag")}  # of a type, not of a message
+PUBLIC: Final = {
+    ("sshkey.py", "tag"),  # of DER
+    ("compat/pyzipper/writing.py", "password"),  # Secrets, whose == takes the same time
+    ("compat/pyzipper/writing.py", "_password"),
+    ("compat/pyzipper/reading.py", "password"),
+    ("cli/inspect.py", "code"),  # of a weakness
+    ("formats/age/ssh.py", "tag"),
+    ("formats/zip/extras.py", "tag"),
+}  # of a type, not of a message
 
 
 def test_secrets_are_compared_in_one_way() -> None:
