@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack, cast
 
-from strongroom.errors import OutputError
 from strongroom.limits import Limits
 from strongroom.memory.secret import Secret
+from strongroom.output import unchanged
 from strongroom.room import OpenOptions, create
 from strongroom.room import open as open_archive
 from strongroom.room.finding import by_suffix, detect, format_for, known
@@ -54,7 +54,7 @@ def convert(
                         those that are written, and with `verify` of them once more
 
     Raises `ValueError` for options that do not go together, and for several entries in a format that holds one;
-    `OutputError`, and what `open` and `verify` find.
+    `OutputError`, and what `open` and `verify` find. Where `target` is `source`, also what `rekey` raises in place.
     """
     row = format_for(target, new_format)
     with ExitStack() as stack:
@@ -62,7 +62,10 @@ def convert(
             keys = _Keys(stack, options, new_password, recipients)
         finally:
             del new_password, recipients  # tracebacks that show local variables would show them
+        check = unchanged(cast("str", source)) if onto_itself(source, target) else None
         old = stack.enter_context(_open(source, options))
+        if check is not None:
+            old.check_replaceable()
         if row.single and [entry.kind for entry in old] != ["file"]:
             message = f"the archive has {len(old)} entries, and {row.name} holds a single file: name it .zip.age"
             raise ValueError(message)
@@ -79,7 +82,7 @@ def convert(
             threads=options.get("threads"),
             progress=options.get("progress"),
         )
-        return _copy(old, new)
+        return _copy(old, new, check)
 
 
 def rekey(
@@ -117,7 +120,7 @@ def rekey(
         finally:
             del new_password, recipients  # as above
         limits = options.get("limits") or Limits()
-        check = _unchanged(source) if target is None else None
+        check = unchanged(cast("str", source)) if target is None else None
         opened = open_source(source, limits)
         stack.callback(opened.close)
         row = known(name) if (name := options.get("format")) else detect(opened, source)
@@ -125,7 +128,7 @@ def rekey(
         if row.inside:
             options["format"] = row.outermost.name
         old = stack.enter_context(_open(cast("BinaryIO", opened), options))
-        if target is None:
+        if check is not None:
             old.check_replaceable()
         new = create(
             where,
@@ -139,9 +142,7 @@ def rekey(
             threads=options.get("threads"),
             progress=options.get("progress"),
         )
-        if check is not None:
-            new.before_it_appears(check)
-        _copy(old, new)
+        _copy(old, new, check)
 
 
 class _Keys:
@@ -203,8 +204,10 @@ def _open(source: str | os.PathLike[str] | BinaryIO, options: OpenOptions) -> Re
     return room
 
 
-def _copy(old: ReadRoom, new: WriteRoom) -> tuple[Entry, ...]:
+def _copy(old: ReadRoom, new: WriteRoom, check: Callable[[], None] | None) -> tuple[Entry, ...]:
     with new:
+        if check is not None:
+            new.before_it_appears(check)
         new.expect(sum(entry.size for entry in old))
         old.copy_to(new)
     return new.entries
@@ -225,22 +228,12 @@ def _where(
     return target
 
 
-def _unchanged(source: str | os.PathLike[str] | BinaryIO) -> Callable[[], None]:
-    """Return what raises `OutputError` where the file is no longer the one that it is now: it would be lost."""
-    path = Path(cast("str", source))
-
-    def state() -> tuple[int, ...]:
-        status = path.stat()
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-    before = state()
-
-    def check() -> None:
-        if state() != before:
-            message = f"{path} was changed by somebody else meanwhile, and is not replaced"
-            raise OutputError(message)
-
-    return check
+def onto_itself(source: object, target: object) -> bool:
+    """Whether both are paths of one file, which the new archive is to replace."""
+    if not (isinstance(source, (str, os.PathLike)) and isinstance(target, (str, os.PathLike))):
+        return False
+    old, new = Path(cast("str", source)), Path(cast("str", target))
+    return old.exists() and new.exists() and old.samefile(new)
 
 
 def _refuse_suffix(named: Format | None, found: Format, target: object) -> None:

@@ -25,7 +25,7 @@ from strongroom.limits import MIB
 from strongroom.source import PARTIAL, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from strongroom.source import Source
 
@@ -85,6 +85,31 @@ def put(output: Whole, pieces: Iterable[Piece]) -> None:
         output.publish()
     finally:
         output.discard()  # which does nothing to what was published
+
+
+def unchanged(path: str | os.PathLike[str], before: os.stat_result | None = None) -> Callable[[], None]:
+    """Return what raises `OutputError` where a file that is to be replaced is no longer the one that it is now.
+
+    `before` is its state where that was read earlier. What somebody else did to it meanwhile would be lost.
+    """
+    known = _state(os.stat(path) if before is None else before)
+
+    def check() -> None:
+        try:
+            same = _state(os.stat(path)) == known
+        except OSError:  # it is gone
+            same = False
+        if not same:
+            message = f"{os.fsdecode(path)} was changed by somebody else meanwhile, and is not replaced"
+            error = OutputError(message)
+            error.add_note("what was done here is lost, what the other one did is there: do it again")
+            raise error
+
+    return check
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def create_beneath(name: str, folder: int, mode: int = 0o600) -> int:

@@ -234,7 +234,7 @@ def open_source(path: str | os.PathLike[str] | BinaryIO, limits: Limits) -> Sour
             raise OSError(number, os.strerror(number), os.fspath(path))  # devices may have no end
         with os.fdopen(descriptor, "rb") as pipe:
             return MemorySource(pipe, limits)
-    if hasattr(path, "read_into"):
+    if isinstance(path, (FileSource, StreamSource, MemorySource, JoinedSource)):
         return cast("Source", path)  # not in the signature, since `open` and its kind hand theirs on
     if not hasattr(path, "read"):
         message = f"an archive is a path or a binary stream, not {type(path).__name__}"

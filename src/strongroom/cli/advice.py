@@ -13,6 +13,7 @@ from strongroom.errors import (
     EntryNotFoundError,
     FormatError,
     LimitError,
+    OutputError,
     OutputExistsError,
     StrongroomError,
     TamperedError,
@@ -130,6 +131,8 @@ def for_failure(failure: StrongroomError, verb: str | None, archive: str | None)
             return str(notes[0])
         case FormatError():
             return "it is no archive, damaged, or made to do harm: get it again, and open it with no other tool either"
+        case OutputError() if notes := getattr(failure, "__notes__", None):
+            return str(notes[0])
         case _:
             return for_system(failure.__cause__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -26,9 +27,11 @@ from strongroom.cli.options import (
     recipient_options,
 )
 from strongroom.cli.passwords import PasswordOptions
+from strongroom.cli.private.work import held
 from strongroom.cli.recipients import Recipients
 from strongroom.cli.resealing import NewKeys, NewPassword, check_place, reseal
 from strongroom.cli.target import format_of, into, say_how_it_opens, stdout
+from strongroom.converting import onto_itself
 from strongroom.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -110,7 +113,8 @@ def command(
         )
         single = entries[0].name if row.single else None
 
-    post_quantum = reseal(archive, target, row, reading, new, make=make, quiet=quiet or as_json)
+    with held(archive) if onto_itself(archive, target) else nullcontext():
+        post_quantum = reseal(archive, target, row, reading, new, make=make, quiet=quiet or as_json)
     if as_json:
         made = Path(target).stat().st_size
         data_json({"archive": archive, "ok": True, "output": target, "format": row.name, "archive_bytes": made})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from strongroom.cli.advice import quoted
 from strongroom.cli.failure import Failure, Misuse
 from strongroom.cli.messages import say
 from strongroom.cli.options import (
@@ -65,9 +66,9 @@ def command(
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with (
         held(archive) as mine,
-        opened(archive, reading, lambda room: _chosen(room, name), *_DOING, quiet=quiet) as (room, bar),
+        opened(archive, reading, lambda room: _chosen(room, name, archive), *_DOING, quiet=quiet) as (room, bar),
     ):
-        entry = _chosen(room, name)
+        entry = _chosen(room, name, archive)
         options = again.options(room)
         folder_name, _, file_name = entry.name.rpartition("/")
         # As git runs it: the setting may have arguments, and quotes.
@@ -92,11 +93,11 @@ def command(
         say(f"sealed {entry.name!r}, {size(item.size)}, into {archive} again")
 
 
-def _chosen(room: ReadRoom, name: str | None) -> Entry:
+def _chosen(room: ReadRoom, name: str | None, archive: str) -> Entry:
     if name is None:
         if len(room) != 1:
             message = f"the archive has {len(room)} entries: name the one to edit"
-            raise Misuse(message, hint="`strongroom ls ARCHIVE` shows the names")
+            raise Misuse(message, hint=f"`strongroom ls {quoted(archive)}` shows the names")
         name = room.entries[0].name
     if name not in room:
         message = f"no entry {name!r}"

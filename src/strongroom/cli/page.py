@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from strongroom.cli.failure import Failure
-from strongroom.cli.messages import STDOUT, naming
+from strongroom.cli.messages import data_bytes
 from strongroom.cli.options import SETTINGS, force_option
 from strongroom.formats.html.spec import empty_page
 
@@ -31,7 +31,4 @@ def command(*, force: bool) -> None:
     if os.isatty(_STDOUT) and not force:
         message = "standard output is a terminal, and the page is long"
         raise Failure(message, hint="strongroom page > open.html puts it into a file")
-    with naming(STDOUT):
-        view = memoryview(empty_page())
-        while view:
-            view = view[os.write(_STDOUT, view) :]
+    data_bytes(empty_page())

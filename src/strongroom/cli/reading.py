@@ -147,7 +147,7 @@ def with_identities(options: PasswordOptions, use: Callable[[Keys], Opened]) -> 
 def _with_passphrase(options: PasswordOptions, use: Callable[[Keys], Opened]) -> Opened:
     with ExitStack() as stack:
         identities = tuple(
-            stack.enter_context(_fromstdin()) if name == STDIO else Path(name) for name in options.identities
+            stack.enter_context(_from_stdin()) if name == STDIO else Path(name) for name in options.identities
         )
         if options.given:
             return use(Keys(stack.enter_context(options.take()), identities))
@@ -218,7 +218,7 @@ def _passphrase(asked: list[str], name: str) -> Secret:
     return phrase
 
 
-def _fromstdin() -> Secret:
+def _from_stdin() -> Secret:
     with SecretBuffer(_LARGEST_IDENTITY) as buffer, memoryview(buffer) as view:
         size = 0
         while size < len(view) and (got := os.readv(stdin().fileno(), [view[size:]])):

@@ -78,7 +78,7 @@ def command(
 
     with (
         held(archive) as mine,
-        opened(archive, reading, check, "checking", "sealing", "verifying", quiet=quiet) as (room, bar),
+        opened(archive, reading, check, *_DOING, quiet=quiet) as (room, bar),
     ):
         options = None if discard else again.options(room)
         with PrivateFolder(words, bound(reading.limits, room)) as folder:

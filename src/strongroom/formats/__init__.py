@@ -8,7 +8,6 @@ table below knows which formats there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
@@ -248,7 +247,7 @@ class Format(NamedTuple):
 
     `readable` is what anyone can read without the password. With `keys` the module also has `recipients`, `envelope`,
     `writer.make_envelope` and `reader.open_payload`; `inside` then names the format of what is in the envelope. With
-    `carries` the module has `writer.Page` and `reader.find` instead: a file of that format, armored, stands in a page.
+    `carries` a file of that format stands in one of this, and the row of it comes as one argument more.
     """
 
     name: str
@@ -278,9 +277,14 @@ class Format(NamedTuple):
         return next(row for row in FORMATS.values() if row.module == self.module and not row.inside)
 
     @property
+    def _carried(self) -> tuple[Format, ...]:
+        """The format that this one carries, if it does."""
+        return (FORMATS[self.carries],) if self.carries else ()
+
+    @property
     def _keys_module(self) -> str:
         """The module that knows the keys: this format's, or that of what it carries."""
-        return FORMATS[self.carries].module if self.carries else self.module
+        return next((row.module for row in self._carried), self.module)
 
     def writer(self, options: WriterOptions) -> Writer:
         """Make a writer."""
@@ -298,26 +302,18 @@ class Format(NamedTuple):
 
     def inspect(self, source: Source, limits: Limits) -> Inspection:
         """Explain a file without its password; raises `FormatError` where it is none of this format."""
-        if self.carries:
-            found = self._load("inspect").inspect(source, partial(FORMATS[self.carries].inspect, limits=limits))
-        else:
-            found = self._load("inspect").inspect(source, limits)
+        found = self._load("inspect").inspect(source, limits, *self._carried)
         if self.inside and not self.carries:
             found = replace(found, description=f"{found.description}, by its name with a ZIP in it")
         return replace(cast("Inspection", found), format=self.name, size=source.size)
 
     def envelope(self, options: WriterOptions) -> Envelope:
         """Make what encrypts a file to recipients or with a password; raises `ValueError` where they do not fit."""
-        if self.carries:
-            carried = FORMATS[self.carries].envelope(options._replace(armored=True))
-            return cast("Envelope", self._load("writer").Page(carried))
-        return cast("Envelope", self._load("writer").make_envelope(options))
+        return cast("Envelope", self._load("writer").make_envelope(options, *self._carried))
 
     def payload(self, source: Source, options: ReaderOptions) -> Enveloped:
         """Open an envelope; raises `WrongKeyError` and other `StrongroomError`s."""
-        if self.carries:
-            return FORMATS[self.carries].payload(self._load("reader").find(source), options)
-        return cast("Enveloped", self._load("reader").open_payload(source, options))
+        return cast("Enveloped", self._load("reader").open_payload(source, options, *self._carried))
 
     def read_recipients(self, given: Iterable[Any], limits: Limits) -> tuple[Recipient, ...]:
         """Read recipients, text or paths of files of them; raises as `given.given_recipients`."""
@@ -337,9 +333,7 @@ class Format(NamedTuple):
 
     def recipient_count(self, source: Source, limits: Limits) -> int:
         """Return how many recipients an archive has: none, where it takes a password."""
-        if self.carries:
-            return FORMATS[self.carries].recipient_count(self._load("reader").locate(source)[0], limits)
-        return cast("int", self._load("inspect").recipient_count(source, limits)) if self.keys else 0
+        return cast("int", self._load("inspect").recipient_count(source, limits, *self._carried)) if self.keys else 0
 
     def is_behind_program(self, source: Source) -> bool:
         """Whether `source`, which is a program, has such an archive behind it."""

@@ -24,8 +24,6 @@ SignatureState = Literal["trusted", "unknown", "absent", "bad"]
 """`trusted`: it holds, and is by one of the allowed signers. `unknown`: it holds, by a key that nobody here vouches
 for. `absent`: there is none. `bad`: it does not hold, or is by none of the allowed signers."""
 
-SUFFIX: Final = ".sig"
-"""What ssh-keygen adds to a file's name for its signature's."""
 _SKEW: Final = timedelta(minutes=10)  # between two machines' clocks
 
 
@@ -120,7 +118,7 @@ def _check_signature(
 
 def _signature(receipt: str | os.PathLike[str], path: str | os.PathLike[str] | None) -> Signature | None:
     beside = path is None
-    place = os.fsdecode(receipt) + SUFFIX if path is None else path
+    place = os.fsdecode(receipt) + sshsig.SUFFIX if path is None else path
     try:
         data = _read(place, sshsig.LARGEST, "the signature")
     except FileNotFoundError:

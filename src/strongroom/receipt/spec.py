@@ -133,7 +133,18 @@ class Receipt:
         )
         if receipt.encode() != data:
             raise _fault("is not written as strongroom writes it")
+        if receipt.entries is not None:
+            if len({line.name for line in receipt.entries}) != len(receipt.entries):
+                raise _fault("has an entry twice")
+            if receipt._single and len(receipt.entries) != 1:
+                raise _fault(f"has {len(receipt.entries)} entries, and {receipt.format} holds one")
         return receipt
+
+    @property
+    def _single(self) -> bool:
+        """Whether the format holds a single entry, without its name."""
+        row = FORMATS.get(self.format)
+        return row is not None and row.single
 
     def differences(self, entries: Iterable[Entry]) -> tuple[str, ...]:
         """Say in which entries an archive differs from the receipt; nothing where it does not, or has no list.
@@ -142,8 +153,7 @@ class Receipt:
         """
         if self.entries is None:
             return ()
-        row = FORMATS.get(self.format)
-        single = row is not None and row.single
+        single = self._single
         mine = {"" if single else line.name: line for line in self.entries}
         theirs = {"" if single else entry.name: entry for entry in entries}
         found = [f"{name!r} is missing" for name in mine if name not in theirs]

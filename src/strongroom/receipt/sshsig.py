@@ -16,6 +16,8 @@ from strongroom.sshkey import ED25519, string, type_of
 
 NAMESPACE: Final = "strongroom-receipt"
 """What our signatures are for, so that none made for another purpose passes for one of them. sshsig, 2."""
+SUFFIX: Final = ".sig"
+"""What ssh-keygen adds to a file's name for its signature's."""
 LARGEST: Final = 64 * KIB
 """Of a signature's file, in bytes; ours have 300."""
 _MAGIC: Final = b"SSHSIG"

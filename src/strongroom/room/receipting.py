@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from strongroom.errors import OutputError
 from strongroom.output import FileOutput
+from strongroom.receipt.sshsig import SUFFIX
 from strongroom.room.rereading import file_digest
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from strongroom.formats import Entry
     from strongroom.output import Output
     from strongroom.receipt.request import Request
-
-_SIGNATURE: Final = ".sig"
 
 
 class Receipting:
@@ -33,7 +32,7 @@ class Receipting:
         self._archive = Path.cwd() / os.fsdecode(archive)
         self._row = row
         path = os.fsdecode(request.path)
-        signature = path + _SIGNATURE
+        signature = path + SUFFIX
         if _place(str(self._archive)) in (_place(path), _place(signature)):
             message = f"the receipt would stand in the place of the archive {os.fsdecode(archive)!r}"
             raise ValueError(message)

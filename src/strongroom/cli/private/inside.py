@@ -67,11 +67,11 @@ def _end_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
-def _unshare() -> None:
-    """Enter namespaces of our own."""
+def _unshare() -> bool:
+    """Enter namespaces of our own; return whether that took a user namespace."""
     user, group = os.geteuid(), os.getegid()
     if not _libc.unshare(_NEWNS | _NEWIPC | _NEWPID):
-        return
+        return False
     if ctypes.get_errno() != errno.EPERM:
         _call("namespaces", "unshare", _NEWNS | _NEWIPC | _NEWPID)
     _call("a user namespace", "unshare", _NEWUSER)
@@ -83,11 +83,11 @@ def _unshare() -> None:
         message = f"a user namespace: {error.strerror}"
         raise RefusedError(message) from error
     _call("namespaces in a user namespace", "unshare", _NEWNS | _NEWIPC | _NEWPID)
+    return True
 
 
 def _prepare(limit: int) -> tuple[str, str]:
     """Mount everything read-only, and memory; return where that is, and what it is."""
-    _unshare()
     _mount("a private view of all mounts", None, "/", _REC | _PRIVATE)
     attributes = (ctypes.c_uint64 * 4)(_RDONLY, 0, 0, 0)
     _call(
@@ -109,6 +109,19 @@ def _prepare(limit: int) -> tuple[str, str]:
     for folder in (*_FOLDERS.values(), TREE):
         os.makedirs(f"{root}/{folder}", 0o700, exist_ok=True)  # noqa: PTH103
     return root, kind
+
+
+def _mount_proc(*, needed: bool) -> None:
+    """Mount a /proc of our own processes alone, read-only: by that of others root gets to their mounts.
+
+    In a user namespace the kernel allows nobody that. There, a container that hides parts of /proc allows no new one,
+    and the outer one stays.
+    """
+    try:
+        _mount("proc", b"proc", "/proc", _NOSUID | _NODEV | _NOEXEC | _RDONLY)
+    except RefusedError:
+        if needed:
+            raise
 
 
 def _confine_input() -> None:
@@ -154,8 +167,6 @@ def _serve(channel: socket.socket, root: str, kind: str, limit: int, cwd: str, w
     interrupt = signal.SIG_IGN if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else signal.SIG_DFL
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    with suppress(RefusedError):  # a container may hide parts of it; then the outer one stays
-        _mount("proc", b"proc", "/proc", _NOSUID | _NODEV | _NOEXEC)
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     socket.send_fds(channel, [json.dumps({"kind": kind}).encode()], [folder])
     os.close(folder)
@@ -192,15 +203,19 @@ def main() -> None:
         file.write("0")  # nothing of the memory goes into a core dump, to whatever program: core(5); children have it
     channel = socket.socket(fileno=int(number))
     channel.set_inheritable(False)
+    pid = None
     try:
+        in_user_namespace = _unshare()
         root, kind = _prepare(int(limit))
         _confine_input()
+        pid = os.fork()
+        if not pid:
+            _call("end with the parent", "prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _mount_proc(needed=not in_user_namespace)
     except RefusedError as error:
         channel.send(json.dumps({"refused": str(error)}).encode())
         return
-    pid = os.fork()
     if not pid:
-        _call("end with the parent", "prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _serve(channel, root, kind, int(limit), cwd, words)
         os._exit(0)
     channel.close()

@@ -20,6 +20,7 @@ from strongroom.cli.reading import open_archive
 from strongroom.cli.recipients import Recipients
 from strongroom.errors import LimitError, UnsupportedError
 from strongroom.formats import FORMATS
+from strongroom.output import unchanged
 from strongroom.source import LocalFile, local_tree
 
 if TYPE_CHECKING:
@@ -51,18 +52,10 @@ class Again(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An archive that no other strongroom works on meanwhile."""
+    """An archive that no other strongroom works on meanwhile; `check` raises `OutputError` where it was changed."""
 
     archive: str
-    descriptor: int
-    status: os.stat_result
-
-    def check(self) -> None:
-        """Raise `Failure` where it was changed: what the other one did would be lost."""
-        now = os.stat(self.archive)  # noqa: PTH116 - beside fstat
-        if _state(now) != _state(self.status):
-            message = f"{self.archive} was changed by somebody else meanwhile, and is not replaced"
-            raise Failure(message)
+    check: Callable[[], None]
 
 
 @contextmanager
@@ -84,7 +77,7 @@ def held(archive: str) -> Generator[Held]:
             raise Failure(message, hint="wait until it is done: what one of them does would be lost") from None
         except OSError:  # a file system without locks
             pass
-        found = Held(archive, descriptor, status)
+        found = Held(archive, unchanged(archive, status))
         found.check()  # the other one may have been done just now
         yield found
     finally:
@@ -146,7 +139,3 @@ def _top(path: str, name: str) -> Iterator[LocalFile]:
         yield from local_tree(path, name)
     else:
         warn(f"{name!r} is a symlink or a special file, and was left out")
-
-
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -107,9 +107,7 @@ def parse(text: memoryview) -> x25519.X25519Identity | hybrid.HybridIdentity:
         raise ValueError(message)
     start = bytes(text[: len(_PLUGIN)]).decode("ascii", "replace").lower()
     if start == _PLUGIN:
-        name = (
-            bech32.prefix(text).removeprefix(_PLUGIN).rstrip("-")[:_LONGEST_NAME]
-        )  # of a line with two keys all of one
+        name = bech32.prefix(text).removeprefix(_PLUGIN).rstrip("-")[:_LONGEST_NAME]  # a key may be glued to it
         message = f"identities of type {_PLUGIN}{name} take age's plugin, and plugins are not run here"
         raise UnsupportedError(message)
     kind = bech32.prefix(text)

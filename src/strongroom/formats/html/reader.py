@@ -14,6 +14,7 @@ from strongroom.formats.html.spec import ARMOR, ARMOR_END, CLOSING, LONGEST_FRON
 from strongroom.source import read
 
 if TYPE_CHECKING:
+    from strongroom.formats import Enveloped, Format, ReaderOptions
     from strongroom.source import Source
 
 _SPEC: Final = "docs/formats/html.md"
@@ -44,12 +45,15 @@ FOREIGN: Final = (
 )
 
 
-def find(source: Source) -> Source:
-    """Return the archive in a page, and warn of a page that is not ours. Raises as `locate`."""
+def open_payload(source: Source, options: ReaderOptions, carried: Format) -> Enveloped:
+    """Open the archive in a page, a file of the format `carried`, and warn of a page that is not ours.
+
+    Raises as `locate`, and what that format raises.
+    """
     archive, ours = locate(source)
     if not ours:
         warnings.warn(FOREIGN, StrongroomWarning, stacklevel=5)
-    return archive
+    return carried.payload(archive, options)
 
 
 def locate(source: Source) -> tuple[Source, bool]:

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from strongroom.formats import Envelope
+    from strongroom.formats import Envelope, Format, WriterOptions
+
+
+def make_envelope(options: WriterOptions, carried: Format) -> Page:
+    """Return what puts a file of the format `carried` into a page. Raises `ValueError` as that does."""
+    return Page(carried.envelope(options._replace(armored=True)))
 
 
 class Page:

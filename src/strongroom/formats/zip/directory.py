@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST_COMMENT: Final = 0xFFFF
 """Of an archive, in bytes, by the size of its length. APPNOTE 4.3.16."""
-"""Of an archive, in bytes, by the size of its length. APPNOTE 4.3.16."""
 _DOS_DIRECTORY: Final = 0x10  # in the external attributes (APPNOTE 4.4.15)
 _NAMELESS: Final = "-"  # 7-Zip gives what it reads from a pipe no name (so APPNOTE 4.4.17); this is the one of Info-ZIP
 
@@ -212,7 +211,6 @@ def _decode(number: int, cursor: Cursor, end: _End, limits: Limits) -> Record:
 
 def aes_of(header: spec.CentralHeader, records: dict[int, bytes], place: int) -> extras.AesExtra | None:
     """Return the AES field of an entry whose header stands at `place`, or None. Raises `FormatError`."""
-    """Return the AES field of an entry whose header stands at `place`, or None. Raises `FormatError`."""
     data = records.get(extras.AES_ID)
     if header.method != spec.AES_METHOD:
         return None  # a record without the method says nothing
@@ -223,7 +221,6 @@ def aes_of(header: spec.CentralHeader, records: dict[int, bytes], place: int) ->
 
 
 def encryption_of(header: spec.CentralHeader, aes: extras.AesExtra | None) -> str | None:
-    """Return what `Entry.encryption` says."""
     """Return what `Entry.encryption` says."""
     if aes:
         return f"AES-{aes.key_bits} (AE-{aes.version})"

@@ -23,7 +23,7 @@ from strongroom.errors import (
     WrongKeyError,
 )
 from strongroom.formats.html import spec, writer
-from strongroom.formats.html.reader import find
+from strongroom.formats.html.reader import locate
 from tests import agecraft, zipcraft
 from tests.helpers import noise, nothing_left, tool
 from tests.proof import Tried
@@ -259,7 +259,7 @@ def test_the_place_is_found_once() -> None:
     assert spec.empty_page().count(spec.OPENING) == 1
     assert spec.empty_page().startswith(spec.MAGIC)
     assert spec.empty_page() == spec.front() + spec.CLOSING
-    assert find(agecraft.source(WHOLE)).size == len(ARMOR)
+    assert locate(agecraft.source(WHOLE))[0].size == len(ARMOR)
 
 
 def test_the_policy_allows_only_what_is_there() -> None:
