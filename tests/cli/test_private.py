@@ -318,6 +318,18 @@ def test_it_can_write_nowhere_else(worker: Worker, tried: Tried) -> None:
     tried("P1", "a program under `run` that writes outside", "EROFS", count=len(places))
 
 
+def test_the_kernels_settings_cannot_be_written(worker: Worker, tried: Tried) -> None:
+    """By /proc root could have the kernel start a program outside; nor is anybody else's process to be seen there."""
+    script = "echo x > /proc/sys/kernel/core_pattern || echo refused; ls -d /proc/[0-9]*"
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    done = worker.call("run", "case.zip", "--password-file", "pw", "--discard", "--", "sh", "-c", script)
+    first, *seen = done.out.decode().split()
+    assert first == "refused", done.err
+    assert len(seen) < 10
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+    tried("P1", "a program under `run` that writes into /proc/sys", "EROFS")
+
+
 def test_standard_input_cannot_be_written(worker: Worker, tried: Tried) -> None:
     """A file that is standard input is read on from where it stands, and not opened for writing by its descriptor."""
     given = worker.folder / "given"

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -401,22 +402,46 @@ def test_rekey_that_fails_leaves_all_as_it_was(tmp_path: Path, trait: Trait, tri
     tried("P4", "rekeying in place what is damaged, or with wrong keys", "the old file as it was", count=len(cases))
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+@pytest.mark.parametrize("verb", ["rekey", "convert"])
 @each_format
-def test_rekey_does_not_undo_what_another_one_did(tmp_path: Path, trait: Trait, tried: Tried) -> None:
-    """An archive that is replaced while it is rekeyed in place stays the one that replaced it."""
+def test_what_another_one_did_is_not_undone(
+    tmp_path: Path, trait: Trait, verb: str, tried: Tried, *, replaced: bool
+) -> None:
+    """An archive that is replaced, or removed, while it is sealed anew in place stays so."""
     archive, other = tmp_path / f"a{trait.suffix}", tmp_path / f"b{trait.suffix}"
     strongroom.seal({"a": noise(3000)}, archive, password=OLD)
     strongroom.seal({"a": b"newer"}, other, password=OLD)
 
-    def replace(_: int, __: int | None) -> None:
+    def meddle(_: int, __: int | None) -> None:
         if other.exists():
             other.rename(archive)
+            if not replaced:
+                archive.unlink()
 
+    options: dict[str, Any] = {"password": OLD, "new_password": NEW, "progress": meddle}
+    anew = strongroom.rekey if verb == "rekey" else partial(strongroom.convert, target=archive)
     with pytest.raises(OutputError):
-        strongroom.rekey(archive, password=OLD, new_password=NEW, progress=replace)
-    assert strongroom.unseal(archive, password=OLD).cat("/a") == b"newer"
-    assert list(tmp_path.iterdir()) == [archive]
-    tried("P4", "an archive that is replaced while it is rekeyed in place", "the one that replaced it stays")
+        anew(archive, overwrite=True, **options)
+    if replaced:
+        assert strongroom.unseal(archive, password=OLD).cat("/a") == b"newer"
+    assert list(tmp_path.iterdir()) == ([archive] if replaced else [])
+    tried("P4", f"an archive that is replaced or removed while it is {verb}ed in place", "what the other one did stays")
+
+
+def test_convert_onto_itself_loses_nothing(tmp_path: Path) -> None:
+    """What would be left out stands in the only copy that there is: refused, also where that has another name."""
+    path = tmp_path / "v.7z.001"
+    whole = sevenzipcraft.archive({"a": b"data"})
+    path.write_bytes(whole[:50])
+    (tmp_path / "v.7z.002").write_bytes(whole[50:])
+    (tmp_path / "same.7z").hardlink_to(path)
+    for target in (path, tmp_path / "same.7z"):
+        with nothing_left(tmp_path), pytest.raises(UnsupportedError):
+            strongroom.convert(
+                path, target, password=sevenzipcraft.PASSWORD, new_password=NEW, new_format="7z", overwrite=True
+            )
+    assert path.read_bytes() == whole[:50]
 
 
 def test_secrets_do_not_stand_in_tracebacks(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
+import strongroom
 from strongroom import FormatError, LimitError, Limits, StrongroomWarning, TruncatedError
 from strongroom.source import Cursor, FileSource, Source, local_tree, open_source, read, truncated
 from tests.helpers import noise, nothing_left
@@ -289,3 +290,10 @@ def test_cursor() -> None:
         cursor.take(5, "two")
     assert caught.value.offset == 102
     assert cursor.take(4, "rest") == b"cdef"
+
+
+def test_a_room_is_no_source(tmp_path: Path) -> None:
+    """It has a method of the same name as what we read from, and is refused like anything else."""
+    strongroom.seal({"a": b""}, tmp_path / "a.zip", password="pass")
+    with strongroom.open(tmp_path / "a.zip", password="pass") as room, pytest.raises(TypeError):
+        strongroom.open(room, password="pass")  # type: ignore[arg-type]

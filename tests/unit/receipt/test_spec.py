@@ -162,3 +162,12 @@ def test_the_receipt_that_the_docs_show() -> None:
     """It is one, to the byte."""
     (shown,) = (block.code for block in pages.blocks(pages.ROOT / "docs/evidence.md") if block.language == "json")
     assert len(Receipt.decode(shown.encode(), Limits()).entries or ()) == 3
+
+
+@pytest.mark.parametrize(
+    "one", [receipt("a", "b", "a"), receipt("a", "b", format="age"), receipt(format="age")], ids=str
+)
+def test_each_entry_is_named_once(one: Receipt) -> None:
+    """Of two lines with one name, and of several for a format that holds one entry, only one would be compared."""
+    with pytest.raises(FormatError):
+        Receipt.decode(one.encode(), Limits())
