@@ -13,7 +13,8 @@ import strongroom
 from strongroom import FormatError, LimitError, OutputError, StrongroomWarning
 from strongroom.names import portable
 from tests import sevenzipcraft, zipcraft
-from tests.helpers import listing, nothing_left, tool
+from tests.helpers import listing, nothing_left
+from tests.mounts import EXFAT, mounted
 from tests.proof import Tried
 
 REFUSED = [
@@ -140,24 +141,8 @@ def test_names_that_are_the_same(
 @pytest.fixture
 def one_case(tmp_path: Path) -> Iterator[Path]:
     """A folder in which names have no case: exFAT, through FUSE."""
-    image, folder = tmp_path / "image", tmp_path / "mount"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(8 << 20)
-    subprocess.run([tool("mkfs.exfat"), image], stdout=subprocess.DEVNULL, check=True)
-    helper = tool("mount.exfat-fuse")
-    loop = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True, check=False)
-    if loop.returncode:
-        pytest.skip("this process may not mount")
-    device = loop.stdout.strip()
-    try:
-        subprocess.run([helper, device, folder], capture_output=True, check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", folder], check=True)
-    finally:
-        subprocess.run(["losetup", "-d", device], check=True)
+    with mounted(EXFAT, tmp_path, 8 << 20) as place:
+        yield place
 
 
 def test_names_that_differ_by_case(tmp_path: Path, tried: Tried) -> None:
