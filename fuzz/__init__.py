@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol, cast
 
-TARGETS: Final = ("zip", "sevenzip", "age", "armor", "fernet", "keys", "arguments")
+TARGETS: Final = ("zip", "sevenzip", "age", "armor", "html", "fernet", "keys", "receipt", "arguments")
 KEPT: Final = Path(__file__).parents[1] / "tests" / "seeds"
 
 

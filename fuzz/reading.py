@@ -28,11 +28,13 @@ _LARGEST_SEED: Final = 64 << 10
 
 
 def read_all(data: bytes, **options: Any) -> bool:  # noqa: ANN401 - those of `open`
-    """Read every entry in each way, and verify; a `StrongroomError` is one of the answers that may be.
+    """Explain it, read every entry in each way, and verify; a `StrongroomError` is one of the answers that may be.
 
     Says whether the archive opened.
     """
     warnings.simplefilter("ignore", StrongroomWarning)
+    with suppress(StrongroomError):
+        strongroom.inspect(io.BytesIO(data), limits=LIMITS)
     with suppress(StrongroomError), strongroom.open(io.BytesIO(data), limits=LIMITS, threads=1, **options) as room:
         fine = True
         for entry in room:

@@ -33,7 +33,18 @@ seal new.age --name n -r age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73e
 seal new.7z --from-command --password-file pw -- echo a
 seal - pw --format zip --password-fd 0 --overwrite
 rekey a.zip -o b.zip --password-file pw --new-password-file pw
-keygen new.txt
+inspect a.zip --json
+verify a.zip --receipt pw --allowed-signers key.txt --signer me
+seal new.zip pw --password-file pw --receipt r.json --receipt-brief
+convert a.zip b.7z --password-file pw --method store
+convert a.zip a.zip --overwrite --password-file pw
+edit a.zip a.txt --password-file pw
+run --discard a.zip --password-file pw -- true
+keygen -o new.txt
+keygen -y -i key.txt
+passphrase --words 7 --json
+page
+completion bash
 doctor --json
 audit --folder .
 --version
