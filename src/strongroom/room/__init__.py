@@ -116,14 +116,10 @@ def create(
         del password  # tracebacks that show local variables would show it
     given, recipients = recipients, ()
     try:
-        recipients = keys.public(given)
-    except BaseException:
-        if secret is not None:
-            secret.close()
-        raise
-    finally:
-        del given  # which may be a secret key, by mistake
-    try:
+        try:
+            recipients = keys.public(given)
+        finally:
+            del given  # which may be a secret key, by mistake
         row = format_for(path, format)
         options = _writer_options(row, secret, recipients, compression, level, threads)
         options = options._replace(armored=armor)
@@ -193,19 +189,16 @@ def open(
         secret = None if password is None else Secret(password)
     finally:
         del password  # as in `create`
-    try:
-        hidden = keys.hide(identities)
-    except BaseException:
-        if secret is not None:
-            secret.close()
-        raise
-    finally:
-        del identities
+    hidden = keys.Hidden()
     source: Source | None = None
     guard: Guard | None = None
     own: tuple[Identity, ...] = ()
     limits = limits or Limits()
     try:
+        try:
+            hidden = keys.hide(identities)
+        finally:
+            del identities
         threads = threads_of(threads)
         keys.refuse_nul(secret)
         _check_policy(manifest, secret)
